@@ -11,6 +11,7 @@ export const REFUSALS = [
   'over-limit', // more than the verb's limits allow (kills, steps, ceiling)
   'inconsistent', // the wanted values contradict each other (beancounter formulae, host capacity)
   'facts-unreadable', // what must be known before acting could not be read: unknown counts against acting
+  'not-supported', // this kind of target cannot be treated so (a service inside a plain cgroup, say)
   'too-late', // the deadline passed before the act
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];

@@ -1,0 +1,18 @@
+import type { Host } from '../../config/schema.js';
+import type { Answer } from './answer.js';
+import type { FarSideRequest } from './request.js';
+
+export interface RequestOptions {
+  signal?: AbortSignal | undefined;
+  /** How long to wait for the whole answer. */
+  timeoutMs: number;
+  /** For effects: the act must have begun within this many milliseconds from now. */
+  beginWithinMs?: number | undefined;
+}
+
+/** The helper on a managed host. Rejects with FarSideFailure. */
+export interface FarSide {
+  request(host: Host, request: FarSideRequest, options: RequestOptions): Promise<Answer>;
+  /** Ends the connections that are kept open. */
+  close(): Promise<void>;
+}
