@@ -57,6 +57,7 @@ const ssh = z.strictObject({
   knownHostsFile: file,
 });
 
+/** What one field cannot know about another (an ssh host needs keys, a domain must exist) is in cross-checks.ts, so that one mistake does not hide the next. */
 export const host = z.strictObject({
   /** Name or address that OpenSSH connects to. */
   address: z.string().regex(/^[a-z0-9][a-z0-9.:-]{0,252}$/i, 'a host name or an IP address').default('127.0.0.1'),
@@ -68,8 +69,6 @@ export const host = z.strictObject({
   domains: z.array(token).max(10).default([]),
   owners: z.array(z.string().min(1).max(80)).max(10).default([]),
   containers: z.record(containerId, container).default({}),
-}).superRefine((h, ctx) => {
-  if (h.transport === 'ssh' && h.ssh === undefined) ctx.addIssue({ code: 'custom', path: ['ssh'], message: 'a host managed by ssh needs ssh.keyFile and ssh.knownHostsFile' });
 });
 export type Host = z.infer<typeof host>;
 
