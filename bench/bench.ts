@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { parse, stringify } from 'yaml';
 import { connectNats } from '../activities/nats.js';
 import { openAuditLog } from '../activities/audit-log.js';
-import { rssMb, startStack } from '../stack/run-stack.js';
+import { rssMb, startStack } from '../stack/spawn-stack.js';
 import { processOf } from '../stack/stack-file.js';
 import { benchUser } from './bench-user.js';
 import { measureEngine } from './measure-engine.js';
