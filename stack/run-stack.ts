@@ -1,43 +1,234 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inCheckout } from './root.js';
-import { readStackFile, type StackFile } from './stack-file.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { loadConfig } from '../config/load.js';
+import { formatProblem } from '../config/problem.js';
+import type { LabFacts } from '../lab/facts.js';
+import { becomeSupervisor, endLeftovers, processesOf } from './adopt.js';
+import { ensureServers } from './build-servers.js';
+import { keepRunning, type Child } from './children.js';
+import { describeStack } from './describe-stack.js';
+import { freeBytes, mebibytes, watchDisk } from './disk.js';
+import { endProcesses } from './end-processes.js';
+import type { Env } from './find-servers.js';
+import { openStackLine, provisionStreams, type NatsAccess, type StackLine } from './intake.js';
+import { layoutOf, makeDirectories, type Layout } from './layout.js';
+import { rotateLog } from './logs.js';
+import { natsConfig } from './nats-config.js';
+import { natsIdentities } from './nats-identities.js';
+import type { StartOptions } from './options.js';
+import { replaceFile, writeUnlessEdited } from './own-file.js';
+import { openPids, type Pids } from './pids.js';
+import { ensurePortsFree, portsFrom, type StackPorts } from './ports.js';
+import { childSpecs, settingsFiles, STOP_ORDER, type ChildRole, type StackPlan } from './processes.js';
+import type { StackFile } from './stack-file.js';
+import { setRetention } from './temporal.js';
 
-const now = (): number => performance.now();
+/** The lab, as far as the supervisor knows it. */
+export interface LabRoom {
+  prepare(o: { dir: string; sshPort: number }): Promise<LabFacts>;
+  /** The nightshift.yaml of a fleet that is this lab. */
+  config(lab: LabFacts): string;
+}
 
-export interface RunningStack { stack: StackFile; servedAfterMs: number; supervisorPid: number; stop(): Promise<void> }
+export interface RunOptions extends Pick<StartOptions, 'dir' | 'basePort' | 'configFile'> {
+  env: Env;
+  say: (line: string) => void;
+  lab: LabRoom;
+  minFreeBytes: number;
+  logMaxBytes: number;
+  /** Ends the start, wherever it stands. */
+  signal: AbortSignal;
+}
 
-/** Starts a whole stack as `npm start -- --no-drill` does and waits until it serves. Rejects with the end of its output when it does not within `timeoutMs`. */
-export async function startStack(dir: string, basePort: number, { timeoutMs = 60_000, args = [] }: { timeoutMs?: number; args?: string[] } = {}): Promise<RunningStack> {
-  const began = now();
-  const child = spawn(process.execPath, [inCheckout('build/stack/start.js'), '--dir', dir, '--base-port', String(basePort), '--no-drill', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
-  const hear = (chunk: Buffer): void => void (said = (said + chunk.toString()).slice(-4000));
-  child.stdout.on('data', hear);
-  child.stderr.on('data', hear);
-  for (;;) {
-    const stack = await readStackFile(dir).catch(() => null);
-    if (stack !== null) return { stack, servedAfterMs: now() - began, supervisorPid: child.pid ?? 0, stop: () => stop(child) };
-    if (child.exitCode !== null || now() - began > timeoutMs) {
-      await stop(child);
-      throw new Error(`the stack in ${dir} does not serve:\n${said}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+export interface RunningStack {
+  /** As it stands in DIR/stack.json. */
+  readonly file: StackFile;
+  readonly lab: LabFacts;
+  /** Stops everything in order; nothing is left behind. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything and resolves when everything serves. In this order: the directory is made ours, what a killed supervisor left there is ended, ports are
+ * looked at, the servers built if need be; then NATS and Temporal at once, the streams, and our four processes at once. Whatever fails on the way, what was
+ * started is stopped again.
+ */
+export async function runStack(o: RunOptions): Promise<RunningStack> {
+  const layout = layoutOf(o.dir);
+  const ports = portsFrom(o.basePort);
+  await makeDirectories(layout, STOP_ORDER);
+  const release = becomeSupervisor(layout.dir);
+  const ended = new AbortController();
+  const running: Running = { children: new Map(), line: null, ended, tasks: [], mark: randomUUID(), layout };
+  const stop = once(() => stopAll(running, release));
+  try {
+    await endLeftovers(layout.dir, o.say);
+    await ensurePortsFree(ports);
+    const plan = await makePlan(o, layout, ports, running.mark);
+    o.signal.throwIfAborted();
+    return await bringUp(o, plan, running, stop);
+  } catch (error) {
+    await stop();
+    throw error;
   }
 }
 
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  await ended;
+interface Running {
+  children: Map<ChildRole, Child>;
+  line: StackLine | null;
+  /** Aborted when the stack ends: its own watchers end with it. */
+  ended: AbortController;
+  tasks: Promise<void>[];
+  mark: string;
+  layout: Layout;
 }
 
-/** Resident memory of a process in MB, from /proc; 0 when it has gone. */
-export async function rssMb(pid: number): Promise<number> {
-  const status = await readFile(join('/proc', String(pid), 'status'), 'utf8').catch(() => '');
-  const kb = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
-  return kb === undefined ? 0 : Number(kb) / 1024;
+/** Everything that can be known and written before anything runs. */
+async function makePlan(o: RunOptions, layout: Layout, ports: StackPorts, mark: string): Promise<StackPlan> {
+  const [servers, lab] = await Promise.all([
+    ensureServers({ env: o.env, say: o.say, signal: o.signal }),
+    o.lab.prepare({ dir: layout.lab, sshPort: ports.labSsh }),
+  ]);
+  const configFile = await settleConfig(o, layout, lab);
+  const { site, hosts } = await readFleet(configFile);
+  const identities = await natsIdentities({ dir: layout.keys, site, hosts: [...new Set([lab.host, ...hosts])] });
+  const plan: StackPlan = { site, layout, ports, servers, identities, lab, configFile, mark, env: o.env };
+  await replaceFile(
+    join(layout.run, 'nats.conf'),
+    natsConfig({ listen: `127.0.0.1:${ports.nats}`, monitor: `127.0.0.1:${ports.natsMonitor}`, storeDir: layout.data('nats'), identities }),
+    0o600,
+  );
+  for (const settings of settingsFiles(plan)) await replaceFile(layout.settings(settings.role), `${JSON.stringify(settings, null, 2)}\n`);
+  return plan;
+}
+
+async function settleConfig(o: RunOptions, layout: Layout, lab: LabFacts): Promise<string> {
+  if (o.configFile !== null) return o.configFile;
+  const whose = await writeUnlessEdited(layout.config, o.lab.config(lab), join(layout.run, 'nightshift.yaml.sha256'));
+  if (whose === 'theirs') o.say(`${layout.config} has been edited: it is used as it is`);
+  return layout.config;
+}
+
+async function readFleet(file: string): Promise<{ site: string; hosts: string[] }> {
+  const result = await loadConfig(file);
+  if (!result.ok) throw new Error(`the configuration cannot be used:\n${result.problems.map(formatProblem).join('\n')}`);
+  return { site: result.loaded.config.site, hosts: Object.keys(result.loaded.config.fleet.hosts) };
+}
+
+async function bringUp(o: RunOptions, plan: StackPlan, running: Running, stop: () => Promise<void>): Promise<RunningStack> {
+  const { layout, ports } = plan;
+  const { children } = running;
+  const pids: Pids = openPids(layout.dir, running.mark);
+  const specs = childSpecs(plan);
+  const startedAt = new Date().toISOString();
+  let serving = false;
+
+  const file = (): StackFile => describeStack(plan, STOP_ORDER.toReversed().flatMap((role) => children.get(role) ?? []), startedAt);
+  let writing: Promise<void> = Promise.resolve();
+  const writeStackFile = (): Promise<void> =>
+    (writing = writing.then(async () => {
+      if (!running.ended.signal.aborted) await replaceFile(layout.stackFile, `${JSON.stringify(file(), null, 2)}\n`);
+    }).catch((error: unknown) => o.say(`${layout.stackFile} could not be written: ${String(error)}`)));
+
+  const start = (role: ChildRole): Promise<void> => {
+    const child = keepRunning(specs[role], {
+      pids, say: o.say,
+      changed(change, detail) {
+        if (!serving) return;
+        running.line?.tell(change, role, detail);
+        void writeStackFile();
+      },
+    });
+    children.set(role, child);
+    return untilAborted(child.up, o.signal);
+  };
+
+  const access: NatsAccess = { servers: `127.0.0.1:${ports.nats}`, site: plan.site, credentials: plan.identities.credentials };
+  await Promise.all([
+    start('temporal').then(() => setRetention(ports.temporalHttp)),
+    start('nats').then(async () => {
+      await provisionStreams(access, o.signal);
+      running.line = await openStackLine(access, o.say, o.signal);
+    }),
+  ]);
+  await Promise.all([start('engine'), start('effector'), start('lab'), start('agent')]);
+
+  await writeStackFile();
+  serving = true;
+  running.line?.tell('started', 'stack', `everything serves; ${layout.dir}, ports from ${ports.nats}`);
+  running.tasks.push(watchLogs(o, layout, running.ended.signal), guardDisk(o, running));
+  return { get file() { return file(); }, lab: plan.lab, stop };
+}
+
+async function watchLogs(o: RunOptions, layout: Layout, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    for (const role of STOP_ORDER) {
+      await rotateLog(layout.log(role), o.logMaxBytes).catch((error: unknown) => o.say(`${layout.log(role)} could not be rotated: ${String(error)}`));
+    }
+    await pause(5_000, undefined, { signal }).catch(() => {});
+  }
+}
+
+function guardDisk(o: RunOptions, running: Running): Promise<void> {
+  const { line, layout, ended } = running;
+  if (line === null) return Promise.resolve();
+  let restartedAt = 0;
+  return watchDisk({
+    minFreeBytes: o.minFreeBytes, free: () => freeBytes(layout.dir), say: o.say, signal: ended.signal,
+    pause: () => pause(1_000, undefined, { signal: ended.signal }).catch(() => {}),
+    async shut(free) {
+      o.say(`the disk is nearly full: ${mebibytes(free)} free below ${layout.dir}, less than ${mebibytes(o.minFreeBytes)}. Intake is stopped: new events stay with their senders. Make room; it goes on by itself`);
+      await line.setIntake(false);
+      line.tell('intake-stopped', 'stack', `${mebibytes(free)} free below ${layout.dir}`);
+    },
+    async reopen(free) {
+      try {
+        await line.setIntake(true);
+      } catch (error) {
+        // A server that has met a full disk refuses to write until it is started again.
+        if (Date.now() - restartedAt > 15_000) {
+          restartedAt = Date.now();
+          o.say('NATS does not write again by itself: starting it again');
+          running.children.get('nats')?.restart();
+        }
+        throw error;
+      }
+      o.say(`${mebibytes(free)} free again: intake is open`);
+      line.tell('intake-resumed', 'stack', `${mebibytes(free)} free below ${layout.dir}`);
+    },
+  });
+}
+
+/** Agents stop speaking first, servers last; then whatever else carries our mark, which should be nothing. */
+async function stopAll(running: Running, release: () => void): Promise<void> {
+  const { children, layout, mark } = running;
+  running.ended.abort();
+  await rm(layout.stackFile, { force: true });
+  await Promise.all(running.tasks);
+  for (const role of STOP_ORDER) {
+    if (role === 'temporal') {
+      running.line?.tell('ended', 'stack', 'stopped in order');
+      await running.line?.close();
+    }
+    await children.get(role)?.stop();
+  }
+  await endProcesses(processesOf(mark, []), 3_000);
+  await rm(join(layout.run, 'pids.json'), { force: true });
+  release();
+}
+
+const once = <T>(work: () => Promise<T>): (() => Promise<T>) => {
+  let done: Promise<T> | null = null;
+  return () => (done ??= work());
+};
+
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error('stopped'));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort)).catch(() => {});
+  });
 }

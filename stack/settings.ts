@@ -34,8 +34,10 @@ export const agentSources = z.object({
   cgroup2: z.string().nullable().default(null),
   /** cgroup v1 memory hierarchy root, or null. */
   cgroup1Memory: z.string().nullable().default(null),
-  /** cgroups to watch, below those roots: container name -> path. Empty with `watchAll`: each direct child is a container. */
+  /** cgroups to watch, below those roots: container name -> path. */
   containers: z.record(z.string(), z.string()).default({}),
+  /** Each direct child of those roots is a container, by its own name; `containers` is not read then. */
+  watchAll: z.boolean().default(false),
   proc: z.string().default('/proc'),
 });
 export const agentSettings = common.extend({

@@ -1,0 +1,68 @@
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { endProcesses } from './end-processes.js';
+import { readPids } from './pids.js';
+import { bootId, carrying, familyOf, isAlive, processEntry, processTable, type ProcessId } from './process-table.js';
+
+/** Every process of a stack carries this variable; its value is the stack's own random id. */
+export const STACK_MARK = 'NIGHTSHIFT_STACK';
+
+export class StackRuns extends Error {
+  override readonly name = 'StackRuns';
+}
+
+/** Makes this process the supervisor of `dir`. Throws StackRuns when another one lives. Returns what gives it up. */
+export function becomeSupervisor(dir: string): () => void {
+  const path = join(dir, 'run', 'supervisor.json');
+  const mine = `${path}.${process.pid}`;
+  writeFileSync(mine, JSON.stringify({ boot: bootId(), pid: process.pid, startTicks: processEntry(process.pid)?.startTicks ?? 0 }));
+  try {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        linkSync(mine, path); // Fails when it exists: of two that start at once, one gets it.
+        return () => rmSync(path, { force: true });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries > 3) throw error;
+      }
+      const other = readSupervisor(path);
+      if (other !== null && isAlive(other)) {
+        throw new StackRuns(`a stack runs in ${dir} already (process ${other.pid}). Use it (npx nightshift --dir ${dir} ...), stop it (kill ${other.pid}), or start another: --dir DIR --base-port N`);
+      }
+      rmSync(path, { force: true });
+    }
+  } finally {
+    rmSync(mine, { force: true });
+  }
+}
+
+function readSupervisor(path: string): ProcessId | null {
+  try {
+    const { boot, pid, startTicks } = JSON.parse(readFileSync(path, 'utf8')) as Partial<ProcessId> & { boot?: string };
+    return boot === bootId() && typeof pid === 'number' && typeof startTicks === 'number' ? { pid, startTicks } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Everything that a stack has running: what was recorded, with its families, and whatever else carries the stack's mark. Never by name. */
+export function processesOf(stack: string, recorded: readonly ProcessId[]): ProcessId[] {
+  const table = processTable().filter((entry) => entry.pid !== process.pid);
+  const found = new Map([...familyOf(recorded, table), ...carrying(STACK_MARK, stack, table)].map((entry) => [entry.pid, entry]));
+  return [...found.values()];
+}
+
+/** Ends what a supervisor that was killed has left behind in `dir`. */
+export async function endLeftovers(dir: string, say: (line: string) => void): Promise<void> {
+  const record = readPids(dir);
+  if (record === null) return;
+  // Parents first, and again until nothing new turns up: a helper that is being ended may just have started something.
+  for (let round = 0; round < 5; round += 1) {
+    const left = processesOf(record.stack, record.processes);
+    if (left.length === 0) return;
+    if (round === 0) {
+      const roles = record.processes.filter(isAlive).map((p) => `${p.role} ${p.pid}`);
+      say(`a supervisor was killed here and left ${left.length} processes (${roles.join(', ') || 'no main ones'}): ending them`);
+    }
+    await endProcesses(left, 5_000);
+  }
+}
