@@ -1,0 +1,54 @@
+import { condition } from '@temporalio/workflow';
+import type { QuietMemory } from './carried.js';
+import { span } from './decide/figures.js';
+import type { Inbox } from './inbox.js';
+import type { Measure } from './kernel.js';
+import type { IncidentInput, IncidentView } from './messages.js';
+import { peek } from './steps.js';
+
+/** Looks grow apart up to this: an incident that is open for days costs its host some hundred reads a day. */
+const MAX_WAIT_MS = 5 * 60_000;
+
+/**
+ * Waits, quiet, while nobody acts: until the marks of the looks have been the same for the verification window and no new spike was reported within it,
+ * or a person closes the incident, or something must be told (`mustTell`). An agent that says "quiet" brings the next look forward.
+ * Counters are sums, so that looks far apart miss nothing.
+ */
+export async function waitUntilGone({ input, inbox, memory, measure, now, mustTell, checkpoint }: {
+  input: IncidentInput;
+  inbox: Inbox;
+  memory: QuietMemory;
+  measure: Measure | null;
+  now: { waiting: IncidentView['waiting'] };
+  mustTell: () => boolean;
+  checkpoint: () => Promise<void>;
+}): Promise<{ why: 'gone'; summary: string } | { why: 'told' }> {
+  const { verifyForMs, watchForMs } = input.knobs;
+  let waitMs = watchForMs;
+  for (;;) {
+    await checkpoint();
+    if (mustTell()) return { why: 'told' };
+    if (measure === null) {
+      now.waiting = { for: 'a person closes it', until: null };
+      // Signals wake the workflow; every wake is a chance to go on in a new run. The hour is for nobody's sake but that.
+      await condition(mustTell, 3_600_000);
+      continue;
+    }
+    const seen = await peek(input, measure.want);
+    const { mark, summary } = typeof seen === 'string' ? { mark: null, summary: seen } : measure.mark(seen.look, input);
+    if (mark === null || mark !== memory.mark || inbox.failing !== memory.failing) {
+      memory.mark = mark;
+      memory.since = Date.now();
+      memory.failing = inbox.failing;
+    } else if (Date.now() - memory.since >= verifyForMs) {
+      return { why: 'gone', summary: `${summary} for ${span(Date.now() - memory.since)}` };
+    }
+    const nextMs = mark === null ? waitMs : Math.min(waitMs, Math.max(memory.since + verifyForMs - Date.now(), 1));
+    now.waiting = { for: `the symptom to stay away for ${span(verifyForMs)}, or a person closes it`, until: null };
+    const heard = inbox.quiet;
+    const woken = await condition(() => mustTell() || inbox.quiet !== heard, nextMs);
+    // However often an agent says it: looks are at least this far apart.
+    if (woken && !mustTell()) await condition(mustTell, Math.min(watchForMs, nextMs));
+    waitMs = Math.min(waitMs * 2, MAX_WAIT_MS);
+  }
+}
