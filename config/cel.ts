@@ -261,6 +261,7 @@ function celProblem(error: unknown, expression: string): ConditionProblem {
   const offset = Math.min(error.range?.start ?? 0, expression.length);
   if (/\bint\b/.test(message) && /\bdouble\b/.test(message)) return { offset, message, hint: 'int and double do not reckon with each other: write 2.0 beside a double, or double(x)' };
   if (/\bstring\b/.test(message) && /\b(int|double)\b/.test(message)) return { offset, message, hint: 'text stands in quotes, numbers do not' };
+  if (/^exceeded max/.test(message)) return { offset, message: `the condition is too large to be read at night: ${message}`, hint: 'split the rule' };
   if (/EOF/.test(message)) return { offset, message: 'the condition ends too early' };
   return { offset, message };
 }

@@ -91,16 +91,21 @@ async function readBounded(file: string): Promise<{ bytes: Uint8Array } | { prob
   }
 }
 
-/** Compiles the condition of every rule that is well-formed by itself, whatever else is wrong in the file. */
+/** What must be right in a rule before its condition can be checked. */
+const conditioned = ruleSchema.pick({ on: true, when: true }).loose();
+
+/** Compiles the condition of every rule, whatever else is wrong in the rule or in the file. */
 function compileAll(document: YamlDocument): { rules: CompiledRule[]; problems: Problem[] } {
   const rules: CompiledRule[] = [];
   const problems: Problem[] = [];
   const raw: unknown = (document.data as { rules?: unknown }).rules;
   for (const [i, item] of (Array.isArray(raw) ? raw : []).entries()) {
-    const parsed = ruleSchema.safeParse(item);
-    if (!parsed.success) continue;
+    const part = conditioned.safeParse(item);
+    if (!part.success) continue;
+    const whole = ruleSchema.safeParse(item);
     try {
-      rules.push(compileRule(parsed.data));
+      const compiled = compileRule(whole.success ? whole.data : { name: 'unnamed', playbook: 'watch-domain', mode: 'shadow', on: part.data.on, when: part.data.when });
+      if (whole.success) rules.push(compiled);
     } catch (error) {
       if (!(error instanceof ConditionError)) throw error;
       const path = ['rules', i, 'when'];
@@ -124,7 +129,7 @@ function explain(issue: z.core.$ZodIssue, document: YamlDocument): Problem[] {
     case 'invalid_value': {
       const values = issue.values.map(String);
       const found = valueAt(document.data, path);
-      if (found === undefined) return [{ ...at, message: `is missing: one of ${listed(values)}` }];
+      if (found === undefined) return [{ ...at, message: `is missing: it is ${values.length === 1 ? values[0] : `one of ${listed(values)}`}` }];
       const hint = typeof found === 'string' ? didYouMean(found, values) : undefined;
       return [{ ...at, message: `${shown(found)} is not ${values.length === 1 ? values[0] : `one of ${listed(values)}`}`, ...(hint === undefined ? {} : { hint }) }];
     }
@@ -139,11 +144,15 @@ function explain(issue: z.core.$ZodIssue, document: YamlDocument): Problem[] {
     case 'invalid_type': {
       if (valueAt(document.data, path) === undefined) return [{ ...at, message: 'is missing' }];
       const written = document.written(path);
+      // Of the schema, only durations are text that is turned into something else.
+      if (issue.expected === 'string' && typeof valueAt(document.data, path) === 'number' && schemaAt(configSchema, path)?._zod.def.type === 'pipe') {
+        return [{ ...at, message: `${written ?? 'the number'} has no unit`, hint: 'write it like 250ms, 90s, 15m, 3h or 7d' }];
+      }
       const text = issue.expected === 'string' && written !== undefined && /^[\w.:+-]{1,80}$/.test(written);
       return [{ ...at, message: plain(issue.message), ...(text ? { hint: `if ${written} is meant as text, write "${written}"` } : {}) }];
     }
     case 'invalid_format':
-      return [{ ...at, message: `${shown(valueAt(document.data, path))} is not ${plain(issue.message)}` }];
+      return [{ ...at, message: `${shown(valueAt(document.data, path))} ${issue.message.startsWith('a ') ? 'is not' : 'cannot stand here:'} ${plain(issue.message)}` }];
     default:
       return [{ ...at, message: plain(issue.message) }];
   }
@@ -161,20 +170,24 @@ function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
 
 /** The keys that the schema knows at `path`. */
 function knownKeys(root: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
-  let at = unwrapped(root);
-  for (const part of path) {
-    if (at._zod.def.type === 'object') {
-      const next = (at as z.ZodObject).shape[String(part)];
-      if (next === undefined) return [];
-      at = unwrapped(next);
-    } else if (at._zod.def.type === 'record') at = unwrapped((at as z.ZodRecord)._zod.def.valueType);
-    else if (at._zod.def.type === 'array') at = unwrapped((at as z.ZodArray)._zod.def.element);
-    else return [];
-  }
-  if (at._zod.def.type === 'object') return Object.keys((at as z.ZodObject).shape);
+  const at = schemaAt(root, path);
+  if (at?._zod.def.type === 'object') return Object.keys((at as z.ZodObject).shape);
   // A record with a closed list of names, such as ceilings.
-  const names = at._zod.def.type === 'record' ? (at as z.ZodRecord)._zod.def.keyType._zod.values : undefined;
+  const names = at?._zod.def.type === 'record' ? (at as z.ZodRecord)._zod.def.keyType._zod.values : undefined;
   return names === undefined ? [] : [...names].map(String);
+}
+
+function schemaAt(root: z.core.$ZodType, path: readonly PropertyKey[]): z.core.$ZodType | undefined {
+  let at: z.core.$ZodType | undefined = unwrapped(root);
+  for (const part of path) {
+    if (at._zod.def.type === 'object') at = (at as z.ZodObject).shape[String(part)];
+    else if (at._zod.def.type === 'record') at = (at as z.ZodRecord)._zod.def.valueType;
+    else if (at._zod.def.type === 'array') at = (at as z.ZodArray)._zod.def.element;
+    else return undefined;
+    if (at === undefined) return undefined;
+    at = unwrapped(at);
+  }
+  return at;
 }
 
 /** What an optional or defaulted schema is about. */
