@@ -8,9 +8,11 @@ export interface RequestOptions {
   timeoutMs: number;
   /** For effects: the act must have begun within this many milliseconds from now. */
   beginWithinMs?: number | undefined;
+  /** For looks: what came in time will do, if anything came. */
+  partial?: boolean | undefined;
 }
 
-/** The helper on a managed host. Rejects with FarSideFailure. */
+/** The helper on a managed host. Rejects with FarSideFailure, or with the reason of `signal`. */
 export interface FarSide {
   request(host: Host, request: FarSideRequest, options: RequestOptions): Promise<Answer>;
   /** Ends the connections that are kept open. */
