@@ -58,10 +58,15 @@ function foldIncident(records: readonly Told[]): { seq: number; incident: Incide
   const incident: Incident = { id, problem, target, playbook, mode, state: 'working', openedAt, endedAt: null, step: null, effects: 0, undone: 0, events: 0, lastLine: '', lastAt: openedAt };
   // A workflow that runs again after a restore records its outcomes a second time: an operation counts once.
   const changed = new Set<string>();
+  // The opening event stands in the opening; it may stand in a batch of its own as well.
+  let counted = false;
 
   for (const { record } of inOrder) {
     if ('step' in record) incident.step = record.step;
-    if (record.fact === 'events') incident.events += record.count;
+    if (record.fact === 'events') {
+      incident.events += record.count;
+      counted ||= record.first.id === opening.record.trigger.id;
+    }
     if (record.fact === 'outcome' && record.state === 'done' && record.changed && !changed.has(record.operation)) {
       changed.add(record.operation);
       incident.effects += 1;
@@ -72,8 +77,7 @@ function foldIncident(records: readonly Told[]): { seq: number; incident: Incide
       incident.endedAt = ENDED.has(record.to) ? record.at : null;
     }
   }
-  // The batch that opened it may have no record of its own: the opening event is one event.
-  incident.events = Math.max(incident.events, 1);
+  if (!counted) incident.events += 1;
   const said = toldInOrder(inOrder).flatMap(sayings).at(-1);
   if (said !== undefined) {
     incident.lastLine = `${said.verb} ${said.text}`;

@@ -77,7 +77,7 @@ export function sayings({ receivedAt, record }: Told): Saying[] {
     case 'deadletters':
       return [{ at, verb: 'refused', text: `${record.count} ${record.count === 1 ? 'message' : 'messages'} of ${record.host ?? 'an unknown host'}: ${record.reason}`, tone: 'warn' }];
     case 'stack':
-      return [{ at, verb: record.change.startsWith('intake') ? 'intake' : record.change.slice(0, VERB_COLUMNS), text: `${record.role}: ${record.summary}`, tone: record.change === 'ended' || record.change === 'intake-stopped' ? 'warn' : 'plain' }];
+      return [{ at, verb: 'stack', text: `${record.role} ${record.change}: ${record.summary}`, tone: record.change === 'ended' || record.change === 'intake-stopped' ? 'warn' : 'plain' }];
     default:
       // A record of a later version: shown as what it is rather than hidden.
       return [{ at: receivedAt, verb: 'record', text: JSON.stringify(record), tone: 'plain' }];
