@@ -15,7 +15,7 @@ const CHECK_MS = 2_000;
 export async function serveHealth({ port, checks, registry }: {
   port: number;
   checks: Record<string, () => Check | Promise<Check>>;
-  registry: Registry;
+  registry: Pick<Registry, 'contentType' | 'metrics'>;
 }): Promise<{ port: number; close(): Promise<void> }> {
   const server = createServer((request, response) => {
     const answer = (status: number, type: string, body: string): void => {

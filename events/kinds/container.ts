@@ -26,8 +26,8 @@ export const containerFailcntSpike = envelope.extend({
   }),
 });
 
-/** The counter of refusals has not moved for `quietSeconds`. */
+/** The counter of refusals has not moved for `quietSeconds`. `delta`: refusals before that which no spike event has told yet, so that the deltas add up. */
 export const containerFailcntQuiet = envelope.extend({
   type: z.literal('container.failcnt_quiet'),
-  data: aboutLimit.extend({ quietSeconds: z.number().nonnegative(), held: count, barrier: count, limit: count }),
+  data: aboutLimit.extend({ quietSeconds: z.number().nonnegative(), held: count, barrier: count, limit: count, delta: z.int().positive().optional() }),
 });
