@@ -1,8 +1,8 @@
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { endProcesses } from './end-processes.js';
+import { tryLock } from './lock-file.js';
 import { readPids } from './pids.js';
-import { bootId, carrying, familyOf, isAlive, processEntry, processTable, type ProcessId } from './process-table.js';
+import { carrying, familyOf, isAlive, processTable, type ProcessId } from './process-table.js';
 
 /** Every process of a stack carries this variable; its value is the stack's own random id. */
 export const STACK_MARK = 'NIGHTSHIFT_STACK';
@@ -13,35 +13,9 @@ export class StackRuns extends Error {
 
 /** Makes this process the supervisor of `dir`. Throws StackRuns when another one lives. Returns what gives it up. */
 export function becomeSupervisor(dir: string): () => void {
-  const path = join(dir, 'run', 'supervisor.json');
-  const mine = `${path}.${process.pid}`;
-  writeFileSync(mine, JSON.stringify({ boot: bootId(), pid: process.pid, startTicks: processEntry(process.pid)?.startTicks ?? 0 }));
-  try {
-    for (let tries = 0; ; tries += 1) {
-      try {
-        linkSync(mine, path); // Fails when it exists: of two that start at once, one gets it.
-        return () => rmSync(path, { force: true });
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries > 3) throw error;
-      }
-      const other = readSupervisor(path);
-      if (other !== null && isAlive(other)) {
-        throw new StackRuns(`a stack runs in ${dir} already (process ${other.pid}). Use it (npx nightshift --dir ${dir} ...), stop it (kill ${other.pid}), or start another: --dir DIR --base-port N`);
-      }
-      rmSync(path, { force: true });
-    }
-  } finally {
-    rmSync(mine, { force: true });
-  }
-}
-
-function readSupervisor(path: string): ProcessId | null {
-  try {
-    const { boot, pid, startTicks } = JSON.parse(readFileSync(path, 'utf8')) as Partial<ProcessId> & { boot?: string };
-    return boot === bootId() && typeof pid === 'number' && typeof startTicks === 'number' ? { pid, startTicks } : null;
-  } catch {
-    return null;
-  }
+  const lock = tryLock(join(dir, 'run', 'supervisor.json'));
+  if ('release' in lock) return lock.release;
+  throw new StackRuns(`a stack runs in ${dir} already (process ${lock.heldBy}). Use it (npx nightshift --dir ${dir} ...), stop it (kill ${lock.heldBy}), or start another: --dir DIR --base-port N`);
 }
 
 /** Everything that a stack has running: what was recorded, with its families, and whatever else carries the stack's mark. Never by name. */

@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, readFile, rename, rm, writeFile, link } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { MODULE_DIR, cacheDir, findServers, type Env, type ServerKind, type Servers } from './find-servers.js';
-import { isAlive, processEntry, type ProcessId } from './process-table.js';
+import { tryLock } from './lock-file.js';
 
 const run = promisify(execFile);
 
@@ -38,7 +38,7 @@ export async function ensureServers({ env, say, signal }: { env: Env; say: (line
     }
     return now.found as Servers;
   } finally {
-    await release();
+    release();
   }
 }
 
@@ -116,31 +116,13 @@ async function goVersion(env: Env, missing: readonly ServerKind[]): Promise<stri
   }
 }
 
-/** One builder at a time. A lock whose holder has died is taken over. */
-async function lock(path: string, say: (line: string) => void, signal?: AbortSignal): Promise<() => Promise<void>> {
-  const me = processEntry(process.pid);
-  const mine = `${path}.${process.pid}`;
-  await writeFile(mine, JSON.stringify({ pid: process.pid, startTicks: me?.startTicks ?? 0 }));
-  let said = false;
-  try {
-    for (;;) {
-      try {
-        await link(mine, path);
-        return () => rm(path, { force: true });
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-      const holder = await readFile(path, 'utf8').then((text) => JSON.parse(text) as ProcessId, () => null);
-      if (holder !== null && !isAlive(holder)) {
-        await rm(path, { force: true });
-        continue;
-      }
-      if (!said && holder !== null) say(`process ${holder.pid} is building the servers: waiting for it`);
-      said = true;
-      await pause(250, undefined, signal === undefined ? {} : { signal });
-    }
-  } finally {
-    await rm(mine, { force: true });
+/** One builder at a time. */
+async function lock(path: string, say: (line: string) => void, signal?: AbortSignal): Promise<() => void> {
+  for (let said = false; ; said = true) {
+    const got = tryLock(path);
+    if ('release' in got) return got.release;
+    if (!said) say(`process ${got.heldBy} is building the servers: waiting for it`);
+    await pause(250, undefined, signal === undefined ? {} : { signal });
   }
 }
 

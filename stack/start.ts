@@ -5,8 +5,7 @@ import type { LabFacts } from '../lab/facts.js';
 import { StackRuns } from './adopt.js';
 import { ServersMissing } from './build-servers.js';
 import { BadUsage, USAGE, startOptions, type StartOptions } from './options.js';
-import { PortTaken } from './ports.js';
-import { portsFrom } from './ports.js';
+import { PortTaken, portsFrom } from './ports.js';
 import { inCheckout } from './root.js';
 import { runStack, type RunningStack } from './run-stack.js';
 
@@ -55,10 +54,8 @@ async function serve(options: StartOptions, env: NodeJS.ProcessEnv, interrupted:
       await interrupted.happened;
       return 0;
     }
-    const result = await Promise.race([runDrill({ stack: stack.file, name: options.drill, out, json: false }), interrupted.happened]);
-    if (result === undefined) return 130;
-    out(result.summary);
-    if (options.once) return result.ok ? 0 : 1;
+    const { passed } = await runDrill({ stack: stack.file, name: options.drill, out: { line: out, message: out, json: () => {} }, json: false, signal: interrupted.signal, timeline: { utc: false, ...terminal() } });
+    if (options.once) return passed ? 0 : 1;
     out('It keeps serving. Ctrl-C stops it.');
     await interrupted.happened;
     return 0;
@@ -68,6 +65,9 @@ async function serve(options: StartOptions, env: NodeJS.ProcessEnv, interrupted:
     out('stack: stopped; everything is kept');
   }
 }
+
+/** A pipe gets one line a fact; a terminal gets colours and lines of its width. */
+const terminal = (): { columns?: number; color?: boolean } => (process.stdout.isTTY ? { columns: process.stdout.columns, color: true } : {});
 
 const configOf = (lab: LabFacts): string =>
   labConfig({
