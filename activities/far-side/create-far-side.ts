@@ -5,7 +5,7 @@ import type { Transport } from '../transports/transport.js';
 import { NotAnAnswer, parseAnswer, type Answer } from './answer.js';
 import { FarSideFailure } from './far-side-failure.js';
 import type { FarSide, RequestOptions } from './far-side.js';
-import { encodeRequest, isEffect, type FarSideRequest } from './request.js';
+import { encodeRequest, isEffect, type BeginBy, type FarSideRequest } from './request.js';
 
 export interface FarSideParts {
   ssh: Transport;
@@ -30,11 +30,15 @@ const nameOf = (host: Host): string => (host.transport === 'local' ? `local ${ho
 export function createFarSide({ ssh, local, limits, now = () => performance.now() }: FarSideParts): FarSide {
   const clocks = new Map<string, { uptimeCs: number; heardAt: number }>();
 
-  async function ask(host: Host, request: FarSideRequest, options: RequestOptions): Promise<Answer> {
-    const startedAt = now();
-    const beginBy = isEffect(request) ? await latestBegin(host, request.op, options) : null;
+  async function ask(host: Host, request: FarSideRequest, options: RequestOptions, startedAt: number): Promise<Answer> {
+    const timeLeft = (): number => {
+      const left = options.timeoutMs - (now() - startedAt);
+      if (left > 0) return left;
+      throw new FarSideFailure('incomplete', `${nameOf(host)}: its turn did not come within ${options.timeoutMs} ms`, { mayHaveArrived: false });
+    };
+    const beginBy = isEffect(request) ? await latestBegin(host, request.op, options, startedAt, timeLeft) : null;
     const text = encodeRequest(request, beginBy);
-    const timeoutMs = Math.max(1, options.timeoutMs - (now() - startedAt));
+    const timeoutMs = timeLeft();
     const transport = host.transport === 'local' ? local : ssh;
     const { text: said, failure } = await transport.deliver(host, text, { signal: options.signal, timeoutMs, effect: isEffect(request) });
     let answer;
@@ -53,24 +57,32 @@ export function createFarSide({ ssh, local, limits, now = () => performance.now(
     return answer;
   }
 
-  async function latestBegin(host: Host, op: string, options: RequestOptions) {
-    const withinMs = options.beginWithinMs;
-    if (withinMs === undefined) throw new TypeError('an effect needs beginWithinMs');
-    const mustBeginAt = now() + withinMs;
+  async function latestBegin(host: Host, op: string, options: RequestOptions, startedAt: number, timeLeft: () => number): Promise<BeginBy> {
+    if (options.beginWithinMs === undefined) throw new TypeError('an effect needs beginWithinMs');
+    const mustBeginAt = startedAt + options.beginWithinMs;
     let clock = clocks.get(nameOf(host));
     if (clock === undefined || now() - clock.heardAt > CLOCK_GOOD_FOR_MS) {
-      await ask(host, { verb: 'journal', op, waitMs: 0 }, { signal: options.signal, timeoutMs: Math.min(options.timeoutMs, withinMs) });
+      try {
+        await ask(host, { verb: 'journal', op, waitMs: 0 }, { signal: options.signal, timeoutMs: timeLeft() }, now());
+      } catch (error) {
+        // That was a read: the effect itself has not been sent.
+        if (error instanceof FarSideFailure) throw new FarSideFailure(error.kind, error.message, { cause: error, mayHaveArrived: false });
+        throw error;
+      }
       clock = clocks.get(nameOf(host));
     }
     if (clock === undefined) throw new FarSideFailure('incomplete', `${nameOf(host)} does not tell its uptime`, { mayHaveArrived: false });
-    return { withinMs: Math.max(0, mustBeginAt - now()), notAfterCs: clock.uptimeCs + (mustBeginAt - clock.heardAt) / 10 };
+    const withinMs = mustBeginAt - now();
+    if (withinMs <= 0) throw new FarSideFailure('incomplete', `${nameOf(host)}: the time to begin has passed before it could be asked`, { mayHaveArrived: false });
+    return { withinMs, notAfterCs: clock.uptimeCs + (mustBeginAt - clock.heardAt) / 10 };
   }
 
   return {
     async request(host, request, options) {
+      const startedAt = now();
       const limit = isEffect(request) ? limits.effects : limits.reads;
       try {
-        return await limit(nameOf(host), options.signal, () => ask(host, request, options));
+        return await limit(nameOf(host), options.signal, () => ask(host, request, options, startedAt));
       } catch (error) {
         if (error instanceof HostBusy) throw new FarSideFailure('incomplete', `${error.message}: not asked`, { cause: error, mayHaveArrived: false });
         throw error;
