@@ -1,6 +1,5 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Registry } from 'prom-client';
 
 /** What one check found. `detail` is for people. */
 export interface Check { ok: boolean; detail?: string }

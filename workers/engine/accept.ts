@@ -1,23 +1,27 @@
 import type { DeadLetterReason } from '../../events/dead-letter.js';
 import { MAX_EVENT_BYTES } from '../../events/envelope.js';
-import { aspectOf, event as eventSchema, EVENT_KINDS, KIND_CLASS, type EventKind, type NightshiftEvent } from '../../events/event.js';
+import { aspectOf, event as eventSchema, EVENT_KINDS, KIND_CLASS, type NightshiftEvent } from '../../events/event.js';
 import { parseEventSubject } from '../../events/subjects.js';
 import type { AcceptedEvent } from '../../workflows/messages.js';
 import { describeEvent } from './describe-event.js';
 
 /** A message as it came from EVT. */
-export interface Arrival { subject: string; payload: Uint8Array; seq: number; receivedAtMs: number; headers?: Iterable<string> }
+export interface Arrival { subject: string; payload: Uint8Array; seq: number; receivedAtMs: number; redelivered?: boolean; headers?: Iterable<string> }
 /** What must be known of the fleet to accept an event. */
 export interface Inventory { site: string; hasHost(host: string): boolean; eventMaxAgeMs: number }
 
 /** An event that parsed, is allowed to say what it says, and is about a host of ours. */
 export interface Accepted {
   event: AcceptedEvent;
+  /** The same, as it was parsed. */
+  parsed: NightshiftEvent;
   host: string;
   aspect: string;
   receivedAtMs: number;
   /** Too old to act on: it may start a look, not an act. */
   stale: boolean;
+  /** It was handed over before, and not answered. */
+  redelivered: boolean;
 }
 export type Acceptance = { ok: Accepted } | { deadLetter: DeadLetterReason; detail: string };
 
@@ -82,11 +86,13 @@ export function acceptEvent(arrival: Arrival, inventory: Inventory, nowMs: numbe
   }
   return {
     ok: {
-      event: { id: e.id, type: e.type, kind: e.type, host, time: e.time, seq: arrival.seq, text: describeEvent(e), data: plain(e.data) },
+      event: { id: e.id, type: e.type, kind: e.type, host, time: e.time, seq: arrival.seq, text: describeEvent(e), data: { ...e.data } as AcceptedEvent['data'] },
+      parsed: e,
       host,
       aspect: aspectOf(e),
       receivedAtMs: arrival.receivedAtMs,
       stale: nowMs - Math.min(time, arrival.receivedAtMs) > inventory.eventMaxAgeMs,
+      redelivered: arrival.redelivered === true,
     },
   };
 }
@@ -137,10 +143,3 @@ function textTrouble(text: string, path: string): string | null {
 /** What a person reads of a message that was refused: anything that is not plain text is shown as its escape. */
 const inert = (text: string): string =>
   text.replace(new RegExp(`${CONTROL.source}|\\p{Surrogate}`, 'gu'), (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
-
-function plain(data: NightshiftEvent['data']): AcceptedEvent['data'] {
-  return { ...data } as AcceptedEvent['data'];
-}
-
-/** For callers that hold an event as text of the audit: true when its kind is one of ours. */
-export const isEventKind = (kind: string): kind is EventKind => KINDS.has(kind);

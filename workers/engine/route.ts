@@ -1,3 +1,4 @@
+import type { ReadyConfig } from '../../config/load.js';
 import type { Config, Rule } from '../../config/schema.js';
 import type { Target } from '../../events/audit.js';
 import { FAILING, type EventKind } from '../../events/event.js';
@@ -18,6 +19,9 @@ export interface Opening {
   target: Target;
   trigger: AcceptedEvent;
   stale: boolean;
+  /** When the server received the trigger, and whether it is handed over again. */
+  receivedAtMs: number;
+  redelivered: boolean;
 }
 
 /** Where an event goes. Neither a signal nor an opening: it is of nobody's concern and simply acknowledged. */
@@ -32,21 +36,19 @@ export interface Routing {
   failing: boolean;
   /** It says that something is well again: it concerns a domain's incident too. */
   recovering: boolean;
+  /** Rules whose condition could not be evaluated: they count as not matching, and it is said. */
+  troubles: string[];
 }
 
-/** What routing needs to know of the configuration in force. `matches` evaluates a rule's condition; a condition that cannot be evaluated does not match. */
-export interface RouteRules {
-  version: string;
-  config: Config;
-  matches(rule: Rule, accepted: Accepted): boolean;
-}
+/** What routing needs to know of the configuration in force. */
+export type RouteRules = Pick<ReadyConfig, 'config' | 'version' | 'rules'>;
 
 const RECOVERING: ReadonlySet<EventKind> = new Set(['container.failcnt_quiet', 'host.reachable', 'gluster.heal_finished']);
 /** Kinds about a host as a whole that every open incident of that host wants to hear: they are the figures beside its own. */
 const FOR_ALL_OF_HOST: ReadonlySet<EventKind> = new Set(['host.load_slope']);
 
-/** The site as a failure domain: everything is in it, always. */
-export const siteDomain = (site: string): string => `site:${site}`;
+/** The site as a failure domain: everything is in it, always. No longer than the audit takes a domain's name. */
+export const siteDomain = (site: string): string => `site:${site}`.slice(0, 63);
 
 /**
  * Which incidents an event concerns. Pure. An event concerns the open incidents of its host with the same aspect, whatever playbook they run, so that
@@ -56,7 +58,14 @@ export function route(accepted: Accepted, rules: RouteRules, openOfHost: readonl
   const { event, host, aspect } = accepted;
   const { config } = rules;
   const concerned = openOfHost.filter((open) => open.aspect === aspect || FOR_ALL_OF_HOST.has(event.kind));
-  const rule = config.rules.find((one) => one.on === event.kind && rules.matches(one, accepted));
+  const troubles: string[] = [];
+  const at = config.fleet.hosts[host];
+  const context = { site: config.site, host: { name: host, domains: at?.domains ?? [], owners: at?.owners ?? [] } };
+  const rule = rules.rules.find((one) => {
+    const verdict = one.matches(accepted.parsed, context);
+    if ('error' in verdict) troubles.push(`${one.rule.name}: ${verdict.error}`);
+    return verdict.matched;
+  })?.rule;
   const problem = rule === undefined ? null : problemId(config.site, host, aspect, rule.playbook);
   const opens = rule === undefined || problem === null || concerned.some((open) => open.problem === problem) ? null : {
     problem,
@@ -67,14 +76,17 @@ export function route(accepted: Accepted, rules: RouteRules, openOfHost: readonl
     target: targetOf(event),
     trigger: event,
     stale: accepted.stale,
+    receivedAtMs: accepted.receivedAtMs,
+    redelivered: accepted.redelivered,
   };
   return {
     signals: [...new Set(concerned.map((open) => open.workflow))],
     opens,
     host,
-    domains: [...(config.fleet.hosts[host]?.domains ?? []), siteDomain(config.site)],
+    domains: [...(at?.domains ?? []), siteDomain(config.site)],
     failing: FAILING.has(event.kind),
     recovering: RECOVERING.has(event.kind),
+    troubles,
   };
 }
 

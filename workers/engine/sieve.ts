@@ -1,7 +1,7 @@
 import type { EventKind } from '../../events/event.js';
 import { domainProblemId } from '../../events/incident.js';
 import type { AcceptedEvent } from '../../workflows/messages.js';
-import type { Opening, Routing } from './route.js';
+import { siteDomain, type Opening, type Routing } from './route.js';
 
 /*
  * The sieve stands between the stream and the incidents. It does three things, all of them by counting:
@@ -70,9 +70,9 @@ export type SieveOutput =
   /** Events for an incident that is open, or was a moment ago. */
   | { do: 'observe'; workflow: string; batch: Batch }
   /** The workflow becomes the domain's. */
-  | { do: 'storm'; workflow: string; domain: string; members: string[]; batch: Batch }
+  | { do: 'storm'; workflow: string; domain: string; members: string[]; opening: Opening; batch: Batch }
   /** A domain's incident begins; `host` is where its trigger was seen. */
-  | { do: 'open-domain'; domain: string; members: string[]; opening: Opening; batch: Batch };
+  | { do: 'open-domain'; workflow: string; domain: string; members: string[]; opening: Opening; batch: Batch };
 
 interface Lane { handedAt: number; waiting: Batch | null }
 interface Held { opening: Opening; routing: Routing; batch: Batch }
@@ -102,12 +102,16 @@ export const createSieve = (knobs: SieveKnobs): SieveState => ({
 
 const MAX_BURST = 1_000;
 
-/** One step. The same state, input and time give the same output; no clock, no I/O. The state handed in is consumed: go on with the one returned. */
-export function sieve(state: SieveState, input: SieveInput, now: number): { state: SieveState; output: SieveOutput[] } {
+/**
+ * One step. The same state, input and time give the same output; no clock, no I/O. The state handed in is consumed: go on with the one returned.
+ * `places`: in how many batches each sequence of the event will be handed on (or is acknowledged, once).
+ */
+export function sieve(state: SieveState, input: SieveInput, now: number): { state: SieveState; output: SieveOutput[]; places: number } {
   const output: SieveOutput[] = [];
+  let places = 0;
   switch (input.type) {
     case 'event':
-      take(state, input.item, now, output);
+      places = take(state, input.item, now, output);
       break;
     case 'seen':
       if (input.item.routing.failing) countFailing(state, input.item.routing, input.item.atMs);
@@ -132,7 +136,7 @@ export function sieve(state: SieveState, input: SieveInput, now: number): { stat
       flushLanes(state, now, output, true);
       break;
   }
-  return { state, output };
+  return { state, output, places };
 }
 
 /** When the next tick is due; null: not before something arrives. */
@@ -145,28 +149,33 @@ export function nextDue(state: SieveState): number | null {
   return due === Number.POSITIVE_INFINITY ? null : due;
 }
 
-function take(state: SieveState, item: Sifted, now: number, output: SieveOutput[]): void {
+function take(state: SieveState, item: Sifted, now: number, output: SieveOutput[]): number {
   const { routing } = item;
   if (routing.failing) countFailing(state, routing, item.atMs);
-  // The sequence is counted once for each place that it goes to: it is acknowledged when the last of them has accepted it.
-  let taken = false;
-  for (const workflow of routing.signals) {
-    toLane(state, workflow, batchOf(item), now, output);
-    taken = true;
+  const domainIncident = routing.failing || routing.recovering ? routing.domains.map((d) => state.domains.get(d)).find((w) => w !== undefined) : undefined;
+  let places = routing.signals.length;
+  for (const workflow of routing.signals) toLane(state, workflow, batchOf(item), now, output);
+
+  const opens = routing.opens;
+  const held = opens === null ? undefined : state.held.get(opens.problem);
+  if (held !== undefined) {
+    held.batch = joined(held.batch, batchOf(item), state.knobs.maxMembers);
+    places += 1;
+  } else if (domainIncident !== undefined) {
+    // What the domain's incident is told by name, it is not told a second time as one of its members.
+    if (!routing.signals.includes(domainIncident)) {
+      toLane(state, domainIncident, batchOf(item, routing.host), now, output);
+      places += 1;
+    }
+  } else if (opens !== null) {
+    places += 1;
+    const fresh = { opening: opens, routing, batch: batchOf(item) };
+    if (routing.failing) arrive(state, fresh, now, output);
+    else open(state, fresh, now, output);
   }
-  const ofDomain = routing.failing || routing.recovering ? routing.domains.map((d) => state.domains.get(d)).find((w) => w !== undefined) : undefined;
-  if (routing.opens !== null) {
-    taken = true;
-    const held = state.held.get(routing.opens.problem);
-    if (held !== undefined) held.batch = joined(held.batch, batchOf(item), state.knobs.maxMembers);
-    else if (ofDomain !== undefined && routing.failing) toLane(state, ofDomain, batchOf(item, routing.host), now, output);
-    else if (!routing.failing) open(state, { opening: routing.opens, routing, batch: batchOf(item) }, now, output);
-    else arrive(state, { opening: routing.opens, routing, batch: batchOf(item) }, now, output);
-  } else if (ofDomain !== undefined && !routing.signals.includes(ofDomain)) {
-    toLane(state, ofDomain, batchOf(item, routing.host), now, output);
-    taken = true;
-  }
-  if (!taken) output.push({ do: 'ack', seqs: item.seqs });
+  if (places > 0) return places;
+  output.push({ do: 'ack', seqs: item.seqs });
+  return 1;
 }
 
 /** A new problem of a member that fails. */
@@ -199,7 +208,7 @@ function release(state: SieveState, now: number, output: SieveOutput[]): void {
  * smaller domain holds every host that fails: then its name says more.
  */
 function stormOf(state: SieveState, domains: readonly string[]): string | null {
-  const site = `site:${state.knobs.site}`;
+  const site = siteDomain(state.knobs.site);
   const failingInSite = failingMembers(state, site).length;
   const bySize = domains.filter((d) => d !== site).sort((a, b) => (state.knobs.sizes.get(a) ?? 0) - (state.knobs.sizes.get(b) ?? 0));
   const tripped = bySize.filter((d) => hasTripped(state, d));
@@ -225,16 +234,16 @@ function storm(state: SieveState, domain: string, held: Held[], now: number, out
     state.domains.set(domain, promoted);
     const all = joinedWaiting(state, promoted, batch);
     state.lanes.set(promoted, { handedAt: now, waiting: null });
-    output.push({ do: 'storm', workflow: promoted, domain, members, batch: all });
+    output.push({ do: 'storm', workflow: promoted, domain, members, opening: first.opening, batch: all });
     return;
   }
   // Named by the bridge; until it has answered, the domain's own problem stands for its workflow.
   const workflow = domainProblemId(state.knobs.site, domain);
   state.domains.set(domain, workflow);
-  remember(state, workflow, { at: now, domains: [domain, `site:${state.knobs.site}`] });
+  remember(state, workflow, { at: now, domains: [...new Set([domain, siteDomain(state.knobs.site)])] });
   const all = joinedWaiting(state, workflow, batch);
   state.lanes.set(workflow, { handedAt: now, waiting: null });
-  output.push({ do: 'open-domain', domain, members, opening: first.opening, batch: all });
+  output.push({ do: 'open-domain', workflow, domain, members, opening: first.opening, batch: all });
 }
 
 function open(state: SieveState, { opening, routing, batch }: Held, now: number, output: SieveOutput[]): void {
