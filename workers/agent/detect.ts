@@ -140,7 +140,8 @@ function readContainer(was: Seen | undefined, source: SourceName, { container, r
     if (rise === 0 && now - lastRiseMs >= thresholds.quietAfterMs) {
       findings.push({ type: 'container.failcnt_quiet', assertion: 'edge', data: { ...limit, quietSeconds: (now - lastRiseMs) / 1000, ...figures, ...(unsaid > 0 ? { delta: unsaid } : {}) } });
       after.delete(row.resource);
-    } else if (unsaid > 0 && now - spike.lastSaidMs >= spike.gapMs) {
+    } else if (rise > 0 && now - spike.lastSaidMs >= spike.gapMs) {
+      // Only in the moment of a rise: told late, it would look like a new one to whoever has just seen it end. What is left over goes with the quiet.
       findings.push({ type: 'container.failcnt_spike', assertion: 'standing', data: { ...limit, delta: unsaid, intervalSeconds: seconds(now - spike.lastSaidMs), ...figures } });
       after.set(row.resource, { lastRiseMs, lastSaidMs: now, unsaid: 0, gapMs: Math.min(spike.gapMs * 2, thresholds.reassertEveryMs) });
     } else {

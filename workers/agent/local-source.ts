@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { SettingsOf } from '../../stack/settings.js';
-import { readBeancounters } from './beancounters-table.js';
+import { createBeancountersTable } from './beancounters-table.js';
 import { readCgroup1, readCgroup2 } from './cgroup-tables.js';
 import { parseBootId, parseLoadavg } from './parse-loadavg.js';
 import type { ContainerReading, CounterSource, RawSample } from './raw-sample.js';
@@ -11,11 +11,14 @@ import { openSmallFiles } from './read-small-file.js';
 
 type Sources = SettingsOf<'agent'>['sources'];
 
+/** Ten thousand containers: a larger file is not what it says it is. */
+const MOST_BYTES = 32 * 1024 * 1024;
+
 /** Reads the counters of the machine that it runs on. */
 export function createLocalSource(sources: Sources): CounterSource {
   const procFiles = openSmallFiles({ keepOpen: false });
   const cgroupFiles = openSmallFiles({ keepOpen: isCgroupfs(sources.cgroup2) || isCgroupfs(sources.cgroup1Memory) });
-  const beancounters = readBeancounters(procFiles);
+  const beancounters = createBeancountersTable();
   const cores = availableParallelism();
 
   function sample(): RawSample {
@@ -31,7 +34,7 @@ export function createLocalSource(sources: Sources): CounterSource {
     const { beancounters: table, cgroup2, cgroup1Memory } = sources;
     const containersOf = (root: string): [string, string][] => (sources.watchAll ? childrenOf(root) : Object.entries(sources.containers));
     const tables: RawSample['tables'] = {
-      ...(table === null ? {} : { beancounters: guarded('beancounters', () => beancounters(table, problems)) }),
+      ...(table === null ? {} : { beancounters: guarded('beancounters', () => beancounters(procFiles.bytes(table, MOST_BYTES), problems)) }),
       ...(cgroup2 === null ? {} : { cgroup2: guarded<ContainerReading[]>('cgroup v2', () => readCgroup2(cgroup2, containersOf(cgroup2), cgroupFiles, problems)) }),
       ...(cgroup1Memory === null ? {} : { cgroup1: guarded<ContainerReading[]>('cgroup v1', () => readCgroup1(cgroup1Memory, containersOf(cgroup1Memory), cgroupFiles, problems)) }),
     };

@@ -3,7 +3,7 @@ import { RESOURCES, type Resource } from '../../events/kinds/container.js';
 import { MOST, type ContainerReading, type CounterRow } from './raw-sample.js';
 
 export type Beancounters =
-  | { ok: true; containers: ContainerReading[]; /** Names that cannot be one of ours: left out. */ strange: string[] }
+  | { ok: true; containers: ContainerReading[]; /** How many rows each container has, holes included. */ rowsOfEach: number; /** Names that cannot be one of ours: left out. */ strange: string[] }
   | { ok: false; problem: string };
 
 const LINE_FEED = 10;
@@ -21,10 +21,11 @@ const HEAD = 'Version: 2.';
  * `dummy` are holes in the kernel's numbering. Container 0 is the host itself and is left out.
  *
  * A file cut anywhere is refused whole, never taken for containers that went away or counters that fell: the last row must end, each row must have all
- * its figures, and all containers must have equally many rows (the kernel prints the same list for each).
+ * its figures, and all containers must have equally many rows (the kernel prints the same list for each), no fewer than `atLeastRows` when the caller
+ * has seen more before.
  * Works on bytes: a host with 200 containers prints 600 KB a second.
  */
-export function parseBeancounters(file: Buffer): Beancounters {
+export function parseBeancounters(file: Buffer, atLeastRows = 0): Beancounters {
   const end = file.length;
   if (end === 0) return { ok: false, problem: 'the file is empty' };
   if (file[end - 1] !== LINE_FEED) return { ok: false, problem: 'the file ends in the middle of a line' };
@@ -98,13 +99,14 @@ export function parseBeancounters(file: Buffer): Beancounters {
     if (known >= 0) rows.push({ resource: NAMES[known]!.resource, held, barrier, limit, failcnt });
   }
   if (name !== null && rowsOfEach !== -1 && rowCount !== rowsOfEach) return uneven(name, rowCount, rowsOfEach);
+  if (name !== null && rowCount < atLeastRows) return uneven(name, rowCount, atLeastRows);
   // Rows are padded like the heading: a shorter last one has lost digits, and its last figure with them.
   if (end - rowFrom < width) return { ok: false, problem: `the last row has ${end - rowFrom} bytes, the heading ${width}: the file is half-written` };
-  return { ok: true, containers, strange };
+  return { ok: true, containers, rowsOfEach: rowCount, strange };
 }
 
 const uneven = (name: string, rows: number, rowsOfOthers: number): Beancounters =>
-  ({ ok: false, problem: `container ${name} has ${rows} rows and the one before it ${rowsOfOthers}: the file is half-written` });
+  ({ ok: false, problem: `container ${name} has ${rows} rows, others ${rowsOfOthers}: the file is half-written` });
 
 const isInk = (byte: number | undefined): boolean => byte !== undefined && byte > SPACE;
 

@@ -7,7 +7,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 export interface SmallFiles {
   /** The whole content, or null when there is no such file (any more). Other errors are thrown. */
   text(path: string): string | null;
-  /** The whole content; the buffer is used again by the second-next call. Throws when it cannot be read or is larger than `mostBytes`. */
+  /** The whole content; it stays as it is until the second-next call that succeeds. Throws when it cannot be read or is larger than `mostBytes`. */
   bytes(path: string, mostBytes: number): Buffer;
 }
 
@@ -15,7 +15,8 @@ export interface SmallFiles {
 export function openSmallFiles({ keepOpen }: { keepOpen: boolean }): SmallFiles & { close(): void } {
   const small = Buffer.allocUnsafe(4096);
   const handles = new Map<string, number>();
-  let large = [Buffer.allocUnsafe(64 * 1024), Buffer.allocUnsafe(64 * 1024)];
+  let handedOut = Buffer.allocUnsafe(64 * 1024);
+  let spare = Buffer.allocUnsafe(64 * 1024);
 
   function text(path: string): string | null {
     const kept = handles.get(path);
@@ -51,23 +52,24 @@ export function openSmallFiles({ keepOpen }: { keepOpen: boolean }): SmallFiles 
   }
 
   function bytes(path: string, mostBytes: number): Buffer {
-    large = [large[1]!, large[0]!];
     const handle = openSync(path, 'r');
     try {
       let length = 0;
       for (;;) {
-        let into = large[0]!;
-        if (length === into.length) {
+        if (length === spare.length) {
           if (length >= mostBytes) throw new Error(`${path} is larger than ${mostBytes} bytes`);
-          into = Buffer.allocUnsafe(Math.min(mostBytes, into.length * 2));
-          large[0]!.copy(into, 0, 0, length);
-          large[0] = into;
+          const larger = Buffer.allocUnsafe(Math.min(mostBytes, spare.length * 2));
+          spare.copy(larger);
+          spare = larger;
         }
         // A seq_file hands out a page or so at a time.
-        const read = readSync(handle, into, length, into.length - length, null);
-        if (read === 0) return into.subarray(0, length);
+        const read = readSync(handle, spare, length, spare.length - length, null);
+        if (read === 0) break;
         length += read;
       }
+      // Only now: a read that failed half-way must not touch what the last good one handed out.
+      [handedOut, spare] = [spare, handedOut];
+      return handedOut.subarray(0, length);
     } finally {
       closeSync(handle);
     }

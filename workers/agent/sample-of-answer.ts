@@ -1,21 +1,28 @@
 import { performance } from 'node:perf_hooks';
 import type { Answer } from '../../activities/far-side/answer.js';
+import { createBeancountersTable } from './beancounters-table.js';
 import { readCgroup1, readCgroup2 } from './cgroup-tables.js';
-import { parseBeancounters } from './parse-beancounters.js';
 import { parseLoadavg } from './parse-loadavg.js';
 import type { ContainerReading, RawSample } from './raw-sample.js';
 
 /** The far-side helper's answer to `counters` as a sample: the same files, parsed by the same parsers, as if they had been read here. */
-export function sampleOfAnswer(answer: Answer, cgroups: Readonly<Record<string, string>>): RawSample {
+export function createSampleOfAnswer(cgroups: Readonly<Record<string, string>>): (answer: Answer) => RawSample {
+  const beancountersTable = createBeancountersTable();
+  return (answer) => sampleOfAnswer(answer, cgroups, beancountersTable);
+}
+
+function sampleOfAnswer(answer: Answer, cgroups: Readonly<Record<string, string>>, beancountersTable: ReturnType<typeof createBeancountersTable>): RawSample {
   const problems: string[] = [];
   const { files } = answer;
   const table = files.get('beancounters') ?? null;
-  let beancounters: ContainerReading[] | null | undefined;
+  let beancounters: readonly ContainerReading[] | null | undefined;
   if (table !== null) {
-    const parsed = parseBeancounters(Buffer.from(table, 'latin1'));
-    beancounters = parsed.ok ? parsed.containers : null;
-    if (!parsed.ok) problems.push(`beancounters: ${parsed.problem}`);
-    else if (parsed.strange.length > 0) problems.push(`beancounters: no container names: ${parsed.strange.slice(0, 5).map((s) => JSON.stringify(s.slice(0, 80))).join(', ')}`);
+    try {
+      beancounters = beancountersTable(Buffer.from(table, 'latin1'), problems);
+    } catch (error) {
+      beancounters = null;
+      problems.push(`beancounters: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
   // The helper shows the files of whichever version the host has; the readers find theirs or nothing.
   const named = Object.entries(cgroups);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MAX_ANSWER_BYTES, parseAnswer, type Answer } from '../../activities/far-side/answer.js';
 import { encodeRequest } from '../../activities/far-side/request.js';
-import { sampleOfAnswer } from './sample-of-answer.js';
+import { createSampleOfAnswer } from './sample-of-answer.js';
 import type { CounterSource } from './raw-sample.js';
 import type { ViaSsh } from './via-ssh-of.js';
 
@@ -31,6 +31,7 @@ const LONGEST_CONTROL_DIR = 45;
  */
 export function createSshSource({ viaSsh, cgroups, controlDir, ssh = 'ssh' }: SshSourceOptions): CounterSource {
   const request = encodeRequest({ verb: 'counters', cgroups: Object.values(cgroups) }, null);
+  const sampleOfAnswer = createSampleOfAnswer(cgroups);
   let ownDir: string | null = null;
   let options: string[] | null = null;
 
@@ -70,7 +71,7 @@ export function createSshSource({ viaSsh, cgroups, controlDir, ssh = 'ssh' }: Ss
   }
 
   return {
-    sample: async () => sampleOfAnswer(await ask(), cgroups),
+    sample: async () => sampleOfAnswer(await ask()),
     close: async () => {
       // Without a kept connection this fails, which is what is wanted.
       if (options !== null) await run(ssh, ['-O', 'exit', ...options, '--', viaSsh.address], '').catch(() => undefined);
