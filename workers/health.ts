@@ -14,7 +14,8 @@ const CHECK_MS = 2_000;
 export async function serveHealth({ port, checks, registry }: {
   port: number;
   checks: Record<string, () => Check | Promise<Check>>;
-  registry: Pick<Registry, 'contentType' | 'metrics'>;
+  /** prom-client's, or whatever can say the same. */
+  registry: { contentType: string; metrics(): Promise<string> };
 }): Promise<{ port: number; close(): Promise<void> }> {
   const server = createServer((request, response) => {
     const answer = (status: number, type: string, body: string): void => {
