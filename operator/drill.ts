@@ -3,8 +3,8 @@ import type { IncidentState } from '../events/incident.js';
 import { labClient } from '../lab/client.js';
 import type { Drill } from '../lab/drills/drill.js';
 import { DRILLS } from '../lab/drills/drills.js';
-import type { StackFile } from '../stack/stack-file.js';
-import { processOf } from '../stack/stack-file.js';
+import { inCheckout } from '../stack/root.js';
+import { processOf, type StackFile } from '../stack/stack-file.js';
 import { connectOperatorNats } from './connect.js';
 import type { Output } from './output.js';
 import { span } from './moment.js';
@@ -96,11 +96,12 @@ export async function runDrill({ stack, name, out, json, signal, timeoutMs, time
 /** The verdict, and where to look next. */
 export function verdictLines({ id, passed, incident, tookMs, problems }: DrillResult, stack: StackFile): string[] {
   const ui = stack.processes.some(({ role }) => role === 'temporal') ? processOf(stack, 'temporal').ports['ui'] : undefined;
+  const dir = stack.dir === inCheckout('.nightshift') ? '' : ` --dir ${stack.dir}`;
   return [
     passed ? `drill ${id} passed in ${span(tookMs)}: the audit and the host's own log say the same` : `drill ${id} failed after ${span(tookMs)}:`,
     ...problems.map((problem) => `  ${problem}`),
     'Look next:',
-    ...(incident === null ? ['  npx nightshift doctor', '  npx nightshift event tail --since 5m'] : [`  npx nightshift incident show ${incident}`]),
+    ...(incident === null ? [`  npx nightshift doctor${dir}`, `  npx nightshift event tail --since 5m${dir}`] : [`  npx nightshift incident show ${incident}${dir}`]),
     ...(ui === undefined ? [] : [`  http://127.0.0.1:${ui} (Temporal's own view, for developers)`]),
   ];
 }

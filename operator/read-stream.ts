@@ -27,7 +27,8 @@ export async function* readStream(nc: NatsConnection, { stream, subjects, since,
     await consumer.delete();
     return;
   }
-  const messages = await consumer.consume({ max_messages: 200 });
+  // An ordered consumer dies with its server. It is missed after two heartbeats, which are a quarter of a minute by default: a person is watching.
+  const messages = await consumer.consume({ max_messages: 200, expires: 5_000, idle_heartbeat: 1_000 });
   const stop = (): void => messages.stop();
   signal.addEventListener('abort', stop);
   try {

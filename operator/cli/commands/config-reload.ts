@@ -8,7 +8,7 @@ import type { Session } from '../session.js';
 export function addConfigReload(config: Command, run: Run): void {
   config.command('reload')
     .description('make the running stack read its nightshift.yaml again')
-    .addHelpText('after', '\nA file with a problem is refused (exit code 2) and the last good one stays in force. Open incidents keep the version they began with.\n\nExample:\n  nightshift config validate && nightshift config reload')
+    .addHelpText('after', '\nA file with a problem is refused (exit code 2) and the last good one stays in force. Open incidents keep the version they began with.\n\nExample:\n  nightshift config reload --timeout 20s')
     .action(() => run((session) => configReload(session)));
 }
 

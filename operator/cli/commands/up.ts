@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Context } from '../context.js';
-import { CliError, EXIT, type Exit } from '../exit-codes.js';
+import { EXIT, type Exit } from '../exit-codes.js';
 import type { Run } from '../run.js';
 
 export function addUp(program: Command, run: Run): void {
@@ -16,9 +15,8 @@ export function addUp(program: Command, run: Run): void {
 }
 
 async function up(context: Context, flags: readonly string[]): Promise<Exit> {
-  const start = join(context.root, 'build', 'stack', 'start.js');
-  if (!existsSync(start)) throw new CliError(EXIT.failed, 'not_built', `${start} is missing`, 'build it first: npm run build, or npm start');
-  const child = spawn(process.execPath, [start, '--dir', context.dir, ...flags], { stdio: 'inherit', cwd: context.root });
+  // The way of `npm start`, so that both do the same: it installs and builds what is missing before the first of our own modules is loaded.
+  const child = spawn(process.execPath, [join(context.root, 'stack', 'bootstrap.mjs'), 'start', '--dir', context.dir, ...flags], { stdio: 'inherit' });
   // A terminal sends Ctrl-C to the child too; what others send to us is handed on. The child ends the stack in order; we wait for it.
   const handOn = (): void => void child.kill('SIGTERM');
   process.on('SIGTERM', handOn);
