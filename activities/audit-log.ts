@@ -119,7 +119,8 @@ async function* follow(js: JetStreamClient, { incident, afterSeq = 0, signal }: 
     filter_subjects: incident === undefined ? ['aud.>'] : auditOfIncident(incident),
     opt_start_seq: afterSeq + 1,
   });
-  const messages = await consumer.consume({ max_messages: 200 });
+  // An ordered consumer dies with its server and is missed after two heartbeats: by default that is half a minute in which a restart looks like silence.
+  const messages = await consumer.consume({ max_messages: 200, expires: 5_000, idle_heartbeat: 1_000 });
   const stop = (): void => messages.stop();
   signal.addEventListener('abort', stop);
   try {
