@@ -16,15 +16,30 @@ import type { Config, Rule } from './schema.js';
  * Nothing in it can run for long: no loop inside a loop, no growing of text, and at most 200 parts.
  */
 const FUNCTIONS: Readonly<Record<string, 'function' | 'method' | 'both'>> = {
-  has: 'function', int: 'function', double: 'function', string: 'function', size: 'both',
-  startsWith: 'method', endsWith: 'method', contains: 'method', matches: 'method', lowerAscii: 'method', upperAscii: 'method',
-  exists: 'method', all: 'method', exists_one: 'method', filter: 'method',
+  has: 'function',
+  int: 'function',
+  double: 'function',
+  string: 'function',
+  size: 'both',
+  startsWith: 'method',
+  endsWith: 'method',
+  contains: 'method',
+  matches: 'method',
+  lowerAscii: 'method',
+  upperAscii: 'method',
+  exists: 'method',
+  all: 'method',
+  exists_one: 'method',
+  filter: 'method',
 };
 const LOOPS: ReadonlySet<string> = new Set(['exists', 'all', 'exists_one', 'filter']);
 const LIMITS = { maxAstNodes: 200, maxDepth: 24, maxListElements: 100, maxMapEntries: 0, maxCallArguments: 3 };
 
 /** What the inventory says about the host of an event. */
-export interface ConditionContext { site: string; host: { name: string; domains: readonly string[]; owners: readonly string[] } }
+export interface ConditionContext {
+  site: string;
+  host: { name: string; domains: readonly string[]; owners: readonly string[] };
+}
 
 /** What conditions may know of a host; null when the inventory has no such host. */
 export function conditionContext({ site, fleet }: Config, name: string): ConditionContext | null {
@@ -42,12 +57,21 @@ export interface CompiledRule {
 }
 
 /** What is wrong with a condition; `offset` counts characters of its text. */
-export interface ConditionProblem { offset: number; message: string; hint?: string }
+export interface ConditionProblem {
+  offset: number;
+  message: string;
+  hint?: string;
+}
 
 export class ConditionError extends Error {
   override readonly name = 'ConditionError';
-  constructor(readonly problems: readonly ConditionProblem[], readonly expression: string) {
-    super(problems.map((p) => `${p.message}${p.hint === undefined ? '' : `, ${p.hint}`} (character ${p.offset + 1} of ${JSON.stringify(expression)})`).join('; '));
+  constructor(
+    readonly problems: readonly ConditionProblem[],
+    readonly expression: string,
+  ) {
+    super(
+      problems.map((p) => `${p.message}${p.hint === undefined ? '' : `, ${p.hint}`} (character ${p.offset + 1} of ${JSON.stringify(expression)})`).join('; '),
+    );
   }
 }
 
@@ -94,7 +118,8 @@ function compileCondition(expression: string, kind: EventKind): (event: Nightshi
   const program = environment.parse(withOurMatches(expression, calls));
   const checked = program.check();
   if (!checked.valid) throw new ConditionError([celProblem(checked.error, expression)], expression);
-  if (checked.type !== 'bool') throw new ConditionError([{ offset: 0, message: `the condition is of type ${checked.type ?? 'unknown'}, it must be true or false` }], expression);
+  if (checked.type !== 'bool')
+    throw new ConditionError([{ offset: 0, message: `the condition is of type ${checked.type ?? 'unknown'}, it must be true or false` }], expression);
 
   return ({ data }, { site, host }) => {
     try {
@@ -105,7 +130,9 @@ function compileCondition(expression: string, kind: EventKind): (event: Nightshi
   };
 }
 
-interface CelSchema { [name: string]: string | CelSchema }
+interface CelSchema {
+  [name: string]: string | CelSchema;
+}
 const celSchema = (map: Fields): CelSchema =>
   Object.fromEntries(Object.entries(map.fields).map(([name, field]) => [name, field.type === 'map' ? celSchema(field) : celType(field)]));
 
@@ -147,7 +174,14 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
         const local = locals.get(node.args);
         if (local !== undefined) return local;
         const field = Object.hasOwn(scope, node.args) ? scope[node.args] : undefined;
-        return field ?? problem(node, `there is no ${JSON.stringify(node.args)} here: a condition reads event, host and site`, didYouMean(node.args, [...Object.keys(scope), ...Object.keys(FUNCTIONS)]));
+        return (
+          field ??
+          problem(
+            node,
+            `there is no ${JSON.stringify(node.args)} here: a condition reads event, host and site`,
+            didYouMean(node.args, [...Object.keys(scope), ...Object.keys(FUNCTIONS)]),
+          )
+        );
       }
       case '.': {
         const [left, name] = node.args;
@@ -155,7 +189,12 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
         if (on?.type !== 'map') return null;
         const field = Object.hasOwn(on.fields, name) ? on.fields[name] : undefined;
         const of = sourceOf(left);
-        if (field === undefined) return problem({ ...node, range: { start: left.range.end + 1, end: node.range.end } } as ASTNode, `${of} has no field ${JSON.stringify(name)}: it has ${Object.keys(on.fields).join(', ')}`, didYouMean(name, Object.keys(on.fields)));
+        if (field === undefined)
+          return problem(
+            { ...node, range: { start: left.range.end + 1, end: node.range.end } } as ASTNode,
+            `${of} has no field ${JSON.stringify(name)}: it has ${Object.keys(on.fields).join(', ')}`,
+            didYouMean(name, Object.keys(on.fields)),
+          );
         if (on.optional.has(name)) {
           if (inHas) guarded.add(`${of}.${name}`);
           else optionalUses.push({ node, path: `${of}.${name}` });
@@ -170,14 +209,20 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
       }
       case 'call': {
         const [name, args] = node.args;
-        if (!callable(name, 'function')) return problem(node, `there is no function ${JSON.stringify(name)}: ${names('function')} can be called`, didYouMean(name, Object.keys(FUNCTIONS)));
+        if (!callable(name, 'function'))
+          return problem(node, `there is no function ${JSON.stringify(name)}: ${names('function')} can be called`, didYouMean(name, Object.keys(FUNCTIONS)));
         for (const arg of args) visit(arg, inLoop, locals, name === 'has');
         return null;
       }
       case 'rcall': {
         const [name, receiver, args] = node.args;
         const on = go(receiver);
-        if (!callable(name, 'method')) return problem(node, `there is no function ${JSON.stringify(name)}: ${names('method')} can be called on a value`, didYouMean(name, Object.keys(FUNCTIONS)));
+        if (!callable(name, 'method'))
+          return problem(
+            node,
+            `there is no function ${JSON.stringify(name)}: ${names('method')} can be called on a value`,
+            didYouMean(name, Object.keys(FUNCTIONS)),
+          );
         if (name === 'matches') takePattern(node, receiver, args);
         if (!LOOPS.has(name)) {
           for (const arg of args) go(arg);
@@ -190,7 +235,8 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
         for (const body of bodies) visit(body, true, new Map([...locals, [variable.args, on?.type === 'list' ? on.of : null]]));
         return name === 'filter' ? on : null;
       }
-      case '==': case '!=': {
+      case '==':
+      case '!=': {
         const [left, right] = node.args;
         checkValue(go(left), right);
         checkValue(go(right), left);
@@ -208,13 +254,15 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
         return null;
       case 'map':
         return problem(node, 'a condition needs no maps');
-      case '!_': case '-_':
+      case '!_':
+      case '-_':
         go(node.args);
         return null;
       case '?:':
         for (const part of node.args) go(part);
         return null;
-      case '.?': case '[?]':
+      case '.?':
+      case '[?]':
         return problem(node, 'optional access is not available', 'test with has() first');
       default:
         for (const part of node.args) go(part);
@@ -224,7 +272,12 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
 
   const checkValue = (field: Field | null, literal: ASTNode): void => {
     if (field?.type !== 'string' || field.values === undefined || literal.op !== 'value' || typeof literal.args !== 'string') return;
-    if (!field.values.includes(literal.args)) problem(literal, `${JSON.stringify(literal.args)} is none of the values that can be here: ${field.values.join(', ')}`, didYouMean(literal.args, field.values));
+    if (!field.values.includes(literal.args))
+      problem(
+        literal,
+        `${JSON.stringify(literal.args)} is none of the values that can be here: ${field.values.join(', ')}`,
+        didYouMean(literal.args, field.values),
+      );
   };
 
   const takePattern = (node: ASTNode, receiver: ASTNode, args: readonly ASTNode[]): void => {
@@ -237,7 +290,11 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
       patterns.set(pattern.args, RE2JS.compile(pattern.args));
       calls.push(receiver.range.end);
     } catch (error) {
-      problem(pattern, `not an RE2 pattern: ${error instanceof Error ? error.message : String(error)}`, 'RE2 has no look-ahead, look-behind or back-references');
+      problem(
+        pattern,
+        `not an RE2 pattern: ${error instanceof Error ? error.message : String(error)}`,
+        'RE2 has no look-ahead, look-behind or back-references',
+      );
     }
   };
 
@@ -249,7 +306,10 @@ function inspect(tree: ASTNode, scope: Readonly<Record<string, Field>>, patterns
 }
 
 const callable = (name: string, as: 'function' | 'method'): boolean => Object.hasOwn(FUNCTIONS, name) && (FUNCTIONS[name] === as || FUNCTIONS[name] === 'both');
-const names = (as: 'function' | 'method'): string => Object.keys(FUNCTIONS).filter((name) => callable(name, as)).join(', ');
+const names = (as: 'function' | 'method'): string =>
+  Object.keys(FUNCTIONS)
+    .filter((name) => callable(name, as))
+    .join(', ');
 const sourceOf = (node: ASTNode): string => node.input.slice(node.range.start, node.range.end);
 
 /** CEL's complaint in our words, with the cure for its two usual traps. */
@@ -259,9 +319,10 @@ function celProblem(error: unknown, expression: string): ConditionProblem {
   }
   const message = error.summary.replaceAll(OUR_MATCHES, 'matches').replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase());
   const offset = Math.min(error.range?.start ?? 0, expression.length);
-  if (/\bint\b/.test(message) && /\bdouble\b/.test(message)) return { offset, message, hint: 'int and double do not reckon with each other: write 2.0 beside a double, or double(x)' };
+  if (/\bint\b/.test(message) && /\bdouble\b/.test(message))
+    return { offset, message, hint: 'int and double do not reckon with each other: write 2.0 beside a double, or double(x)' };
   if (/\bstring\b/.test(message) && /\b(int|double)\b/.test(message)) return { offset, message, hint: 'text stands in quotes, numbers do not' };
-  if (/^exceeded max/.test(message)) return { offset, message: `the condition is too large to be read at night: ${message}`, hint: 'split the rule' };
+  if (message.startsWith('exceeded max')) return { offset, message: `the condition is too large to be read at night: ${message}`, hint: 'split the rule' };
   if (/EOF/.test(message)) return { offset, message: 'the condition ends too early' };
   return { offset, message };
 }

@@ -19,15 +19,27 @@ export function fieldsOf(kind: EventKind): Fields {
 }
 
 /** The part of JSON Schema that event data uses. */
-interface JsonSchema { type?: string; enum?: unknown[]; const?: unknown; properties?: Record<string, JsonSchema>; required?: string[]; items?: JsonSchema }
+interface JsonSchema {
+  type?: string;
+  enum?: unknown[];
+  const?: unknown;
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+  items?: JsonSchema;
+}
 
 function fieldOf(schema: JsonSchema, where: string): Field {
   switch (schema.type) {
-    case 'string': return schema.enum === undefined ? { type: 'string' } : { type: 'string', values: schema.enum.map(String) };
-    case 'integer': return { type: 'int' };
-    case 'number': return { type: 'double' };
-    case 'boolean': return { type: 'bool' };
-    case 'array': return { type: 'list', of: fieldOf(schema.items ?? {}, `${where} element`) };
+    case 'string':
+      return schema.enum === undefined ? { type: 'string' } : { type: 'string', values: schema.enum.map(String) };
+    case 'integer':
+      return { type: 'int' };
+    case 'number':
+      return { type: 'double' };
+    case 'boolean':
+      return { type: 'bool' };
+    case 'array':
+      return { type: 'list', of: fieldOf(schema.items ?? {}, `${where} element`) };
     case 'object': {
       const properties = Object.entries(schema.properties ?? {});
       const required = new Set(schema.required ?? []);
@@ -38,7 +50,8 @@ function fieldOf(schema: JsonSchema, where: string): Field {
       };
     }
     // Whoever adds a kind with another shape learns it from the first test that loads a rule for it.
-    default: throw new TypeError(`${where}: conditions cannot read a ${JSON.stringify(schema.type ?? schema)}`);
+    default:
+      throw new TypeError(`${where}: conditions cannot read a ${JSON.stringify(schema.type ?? schema)}`);
   }
 }
 
@@ -50,8 +63,10 @@ export function celType(field: Field): string {
 /** Plain data as CEL wants it: integers as bigint, or `event.delta >= 5` would compare a double with an int and `event.delta % 2` would throw. */
 export function celValue(value: unknown, field: Field): unknown {
   switch (field.type) {
-    case 'int': return typeof value === 'number' ? BigInt(value) : value;
-    case 'list': return Array.isArray(value) ? value.map((item) => celValue(item, field.of)) : value;
+    case 'int':
+      return typeof value === 'number' ? BigInt(value) : value;
+    case 'list':
+      return Array.isArray(value) ? value.map((item) => celValue(item, field.of)) : value;
     case 'map': {
       if (typeof value !== 'object' || value === null) return value;
       const data = value as Record<string, unknown>;
@@ -59,6 +74,7 @@ export function celValue(value: unknown, field: Field): unknown {
       for (const [name, inner] of Object.entries(field.fields)) if (data[name] !== undefined) result[name] = celValue(data[name], inner);
       return result;
     }
-    default: return value;
+    default:
+      return value;
   }
 }

@@ -35,13 +35,19 @@ export function parseConfig(bytes: Uint8Array, file: string): LoadResult {
   }
   const { document, problems: syntax } = readYaml(text);
   if (syntax.length > 0) return failure(file, syntax);
-  if (document.data === null || document.data === undefined) return failure(file, [{ line: 1, col: 1, path: '', message: 'is empty', hint: 'begin with `version: 1`' }]);
+  if (document.data === null || document.data === undefined)
+    return failure(file, [{ line: 1, col: 1, path: '', message: 'is empty', hint: 'begin with `version: 1`' }]);
 
   const parsed = configSchema.safeParse(document.data);
   const conditions = compileAll(document);
   const problems: Problem[] = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => explain(issue, document))),
-    ...crossChecks(document.data).map(({ path, message, hint, key }) => ({ ...(key === true ? document.keyAt(path) : document.valueAt(path)), path: pathText(path), message, ...(hint === undefined ? {} : { hint }) })),
+    ...crossChecks(document.data).map(({ path, message, hint, key }) => ({
+      ...(key === true ? document.keyAt(path) : document.valueAt(path)),
+      path: pathText(path),
+      message,
+      ...(hint === undefined ? {} : { hint }),
+    })),
     ...conditions.problems,
   ];
   if (!parsed.success || problems.length > 0) return failure(file, problems);
@@ -85,7 +91,8 @@ async function readBounded(file: string): Promise<{ bytes: Uint8Array } | { prob
     }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') return { problem: { message: 'there is no such file', hint: 'name it with --config, or start from config/nightshift.example.yaml' } };
+    if (code === 'ENOENT')
+      return { problem: { message: 'there is no such file', hint: 'name it with --config, or start from config/nightshift.example.yaml' } };
     if (code === 'EACCES' || code === 'EPERM') return { problem: { message: `cannot be read by this user (${code})` } };
     return { problem: { message: `cannot be read: ${error instanceof Error ? error.message : String(error)}` } };
   }
@@ -104,12 +111,15 @@ function compileAll(document: YamlDocument): { rules: CompiledRule[]; problems: 
     if (!part.success) continue;
     const whole = ruleSchema.safeParse(item);
     try {
-      const compiled = compileRule(whole.success ? whole.data : { name: 'unnamed', playbook: 'watch-domain', mode: 'shadow', on: part.data.on, when: part.data.when });
+      const compiled = compileRule(
+        whole.success ? whole.data : { name: 'unnamed', playbook: 'watch-domain', mode: 'shadow', on: part.data.on, when: part.data.when },
+      );
       if (whole.success) rules.push(compiled);
     } catch (error) {
       if (!(error instanceof ConditionError)) throw error;
       const path = ['rules', i, 'when'];
-      for (const { offset, message, hint } of error.problems) problems.push({ ...document.inside(path, offset), path: pathText(path), message, ...(hint === undefined ? {} : { hint }) });
+      for (const { offset, message, hint } of error.problems)
+        problems.push({ ...document.inside(path, offset), path: pathText(path), message, ...(hint === undefined ? {} : { hint }) });
     }
   }
   return { rules, problems };
@@ -131,14 +141,17 @@ function explain(issue: z.core.$ZodIssue, document: YamlDocument): Problem[] {
       const found = valueAt(document.data, path);
       if (found === undefined) return [{ ...at, message: `is missing: it is ${values.length === 1 ? values[0] : `one of ${listed(values)}`}` }];
       const hint = typeof found === 'string' ? didYouMean(found, values) : undefined;
-      return [{ ...at, message: `${shown(found)} is not ${values.length === 1 ? values[0] : `one of ${listed(values)}`}`, ...(hint === undefined ? {} : { hint }) }];
+      return [
+        { ...at, message: `${shown(found)} is not ${values.length === 1 ? values[0] : `one of ${listed(values)}`}`, ...(hint === undefined ? {} : { hint }) },
+      ];
     }
     case 'invalid_key': {
       const key = String(path.at(-1));
       const inner = issue.issues[0];
       const values = inner?.code === 'invalid_value' ? inner.values.map(String) : [];
       const hint = didYouMean(key, values);
-      const message = values.length > 0 ? `${shown(key)} is not one of ${listed(values)}` : `${shown(key)} cannot be a name: ${plain(inner?.message ?? 'invalid')}`;
+      const message =
+        values.length > 0 ? `${shown(key)} is not one of ${listed(values)}` : `${shown(key)} cannot be a name: ${plain(inner?.message ?? 'invalid')}`;
       return [{ ...document.keyAt(path), path: pathText(path), message, ...(hint === undefined ? {} : { hint }) }];
     }
     case 'invalid_type': {
@@ -152,7 +165,12 @@ function explain(issue: z.core.$ZodIssue, document: YamlDocument): Problem[] {
       return [{ ...at, message: plain(issue.message), ...(text ? { hint: `if ${written} is meant as text, write "${written}"` } : {}) }];
     }
     case 'invalid_format':
-      return [{ ...at, message: `${shown(valueAt(document.data, path))} ${issue.message.startsWith('a ') ? 'is not' : 'cannot stand here:'} ${plain(issue.message)}` }];
+      return [
+        {
+          ...at,
+          message: `${shown(valueAt(document.data, path))} ${issue.message.startsWith('a ') ? 'is not' : 'cannot stand here:'} ${plain(issue.message)}`,
+        },
+      ];
     default:
       return [{ ...at, message: plain(issue.message) }];
   }
@@ -199,13 +217,16 @@ function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
 /** Relative paths begin at the directory of the file, wherever the process was started. */
 function withAbsolutePaths(config: Config, base: string): Config {
   const absolute = (file: string): string => (isAbsolute(file) ? file : resolve(base, file));
-  const hosts = Object.entries(config.fleet.hosts).map(([name, { ssh, helperConfigFile, ...host }]) => [
-    name,
-    {
-      ...host,
-      ...(ssh === undefined ? {} : { ssh: { ...ssh, keyFile: absolute(ssh.keyFile), knownHostsFile: absolute(ssh.knownHostsFile) } }),
-      ...(helperConfigFile === undefined ? {} : { helperConfigFile: absolute(helperConfigFile) }),
-    },
-  ] as const);
+  const hosts = Object.entries(config.fleet.hosts).map(
+    ([name, { ssh, helperConfigFile, ...host }]) =>
+      [
+        name,
+        {
+          ...host,
+          ...(ssh === undefined ? {} : { ssh: { ...ssh, keyFile: absolute(ssh.keyFile), knownHostsFile: absolute(ssh.knownHostsFile) } }),
+          ...(helperConfigFile === undefined ? {} : { helperConfigFile: absolute(helperConfigFile) }),
+        },
+      ] as const,
+  );
   return { ...config, fleet: { ...config.fleet, hosts: Object.fromEntries(hosts) } };
 }

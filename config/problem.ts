@@ -31,5 +31,5 @@ export function pathText(path: readonly PropertyKey[]): string {
 }
 
 /** Control characters and line separators become visible: what stands in a file must not be able to steer a terminal or fake a second line. */
-// eslint-disable-next-line no-control-regex
-const inert = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+const inert = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -5,7 +5,8 @@ import { EVENT_KINDS } from '../events/event.js';
 import { PLAYBOOK_NAMES, VERB_NAMES } from '../events/playbooks.js';
 
 /** `250ms`, `90s`, `15m`, `3h`, `7d`; inside Nightshift always milliseconds. */
-export const duration = z.string()
+export const duration = z
+  .string()
   .regex(/^[1-9]\d{0,6}(ms|s|m|h|d)$/, 'a duration like 250ms, 90s, 15m, 3h or 7d')
   .transform((text) => {
     const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[text.replace(/^\d+/, '') as 'ms' | 's' | 'm' | 'h' | 'd'];
@@ -34,7 +35,11 @@ export const container = z.strictObject({
   /** How it is managed: OpenVZ by vzctl, or a plain cgroup. */
   engine: z.enum(['openvz', 'cgroup']),
   /** For `cgroup`: its path below the hierarchy's root, such as `lab/shop`. */
-  cgroup: z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,200}$/).refine((p) => !p.includes('..'), 'no ".."').optional(),
+  cgroup: z
+    .string()
+    .regex(/^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,200}$/)
+    .refine((p) => !p.includes('..'), 'no ".."')
+    .optional(),
   /** The service whose runaway processes may be ended and which may be restarted. Without it only the limit may be touched. */
   service: serviceName.optional(),
   /** Process names of that service: only these are ever ended. */
@@ -49,7 +54,10 @@ export const container = z.strictObject({
 export type Container = z.infer<typeof container>;
 
 const ssh = z.strictObject({
-  user: z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/).default('root'),
+  user: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
+    .default('root'),
   port: z.int().min(1).max(65535).default(22),
   /** Private key whose forced command is the Nightshift helper. */
   keyFile: file,
@@ -60,7 +68,10 @@ const ssh = z.strictObject({
 /** What one field cannot know about another (an ssh host needs keys, a domain must exist) is in cross-checks.ts, so that one mistake does not hide the next. */
 export const host = z.strictObject({
   /** Name or address that OpenSSH connects to. */
-  address: z.string().regex(/^[a-z0-9][a-z0-9.:-]{0,252}$/i, 'a host name or an IP address').default('127.0.0.1'),
+  address: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.:-]{0,252}$/i, 'a host name or an IP address')
+    .default('127.0.0.1'),
   /** `local`: the machine the effector runs on. */
   transport: z.enum(['ssh', 'local']).default('ssh'),
   ssh: ssh.optional(),
@@ -90,25 +101,29 @@ export const policy = z.strictObject({
   coalesce: duration.prefault('250ms'),
   /** Older events start a fresh look, not an act. */
   eventMaxAge: duration.prefault('10m'),
-  stormBrake: z.strictObject({
-    window: duration.prefault('5m'),
-    /** The brake trips at max(minHosts, share of the domain). */
-    minHosts: z.int().min(2).default(2),
-    share: z.number().positive().max(1).default(0.2),
-  }).prefault({}),
-  relieveContainer: z.strictObject({
-    /** The symptom must stay away this long before the incident counts as resolved. */
-    verifyFor: duration.prefault('2m'),
-    /** How long each change is watched before the next is decided. */
-    watchFor: duration.prefault('15s'),
-    /** At most this many processes are ended in one incident. */
-    maxKills: z.int().min(1).max(500).default(100),
-    /** At most this many raises of the limit, each by `raiseFactor`. */
-    maxRaises: z.int().min(0).max(10).default(5),
-    raiseFactor: z.number().min(1.05).max(2).default(1.25),
-    /** A container that answers within this time can be entered. */
-    enterWithin: duration.prefault('5s'),
-  }).prefault({}),
+  stormBrake: z
+    .strictObject({
+      window: duration.prefault('5m'),
+      /** The brake trips at max(minHosts, share of the domain). */
+      minHosts: z.int().min(2).default(2),
+      share: z.number().positive().max(1).default(0.2),
+    })
+    .prefault({}),
+  relieveContainer: z
+    .strictObject({
+      /** The symptom must stay away this long before the incident counts as resolved. */
+      verifyFor: duration.prefault('2m'),
+      /** How long each change is watched before the next is decided. */
+      watchFor: duration.prefault('15s'),
+      /** At most this many processes are ended in one incident. */
+      maxKills: z.int().min(1).max(500).default(100),
+      /** At most this many raises of the limit, each by `raiseFactor`. */
+      maxRaises: z.int().min(0).max(10).default(5),
+      raiseFactor: z.number().min(1.05).max(2).default(1.25),
+      /** A container that answers within this time can be entered. */
+      enterWithin: duration.prefault('5s'),
+    })
+    .prefault({}),
 });
 export type Policy = z.infer<typeof policy>;
 
@@ -126,4 +141,8 @@ export const config = z.strictObject({
 export type Config = z.infer<typeof config>;
 
 /** A configuration in force: the parsed file and the hash that names this version of it everywhere (first 12 hex digits of SHA-256 over the file). */
-export interface LoadedConfig { config: Config; version: string; file: string }
+export interface LoadedConfig {
+  config: Config;
+  version: string;
+  file: string;
+}

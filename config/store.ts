@@ -4,7 +4,11 @@ import { loadConfig, parseConfig, versionOf, type ReadyConfig } from './load.js'
 import { formatProblem, type ConfigProblem } from './problem.js';
 
 /** What happened to a configuration file that was offered. `version` is the one in force afterwards. */
-export interface ConfigChange { accepted: boolean; version: string; problems: ConfigProblem[] }
+export interface ConfigChange {
+  accepted: boolean;
+  version: string;
+  problems: ConfigProblem[];
+}
 
 export interface ConfigStore {
   /** The configuration in force. Take it once per decision: it may be another one afterwards. */
@@ -20,7 +24,10 @@ export interface ConfigStore {
 /** No configuration can be taken into force: the file is bad, and there is no last good version to stay with. */
 export class NoConfigError extends Error {
   override readonly name = 'NoConfigError';
-  constructor(readonly file: string, readonly problems: ConfigProblem[]) {
+  constructor(
+    readonly file: string,
+    readonly problems: ConfigProblem[],
+  ) {
     super(`${file} cannot be used, and no version of it was ever accepted here:\n${problems.map(formatProblem).join('\n')}`);
   }
 }

@@ -13,7 +13,10 @@ export interface YamlDocument {
   /** Where the character `offset` of the text at `path` stands, as nearly as can be said. */
   inside(path: readonly PropertyKey[], offset: number): Place;
 }
-export interface Place { line: number; col: number }
+export interface Place {
+  line: number;
+  col: number;
+}
 export type YamlProblem = Omit<ConfigProblem, 'file'>;
 
 /**
@@ -65,9 +68,16 @@ export function readYaml(text: string): { document: YamlDocument; problems: Yaml
 
   // uniqueKeys is ours (below): the parser's is quadratic, 46 s for half a megabyte of keys, and takes 204 and "204" for two.
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', schema: 'core', uniqueKeys: false, stringKeys: false });
-  for (const problem of [...doc.errors, ...doc.warnings]) problems.push({ ...place(problem.pos[0]), path: '', message: explained(problem.code, problem.message) });
+  for (const problem of [...doc.errors, ...doc.warnings])
+    problems.push({ ...place(problem.pos[0]), path: '', message: explained(problem.code, problem.message) });
   if (doc.directives?.yaml.explicit === true && doc.directives.yaml.version !== '1.2') {
-    problems.push({ line: 1, col: 1, path: '', message: `YAML ${doc.directives.yaml.version} is not read: "no" and "12:30" mean something else there`, hint: 'leave the %YAML line out' });
+    problems.push({
+      line: 1,
+      col: 1,
+      path: '',
+      message: `YAML ${doc.directives.yaml.version} is not read: "no" and "12:30" mean something else there`,
+      hint: 'leave the %YAML line out',
+    });
   }
 
   /** Builds the plain value and remembers where each part of it stands. */
@@ -79,7 +89,12 @@ export function readYaml(text: string): { document: YamlDocument; problems: Yaml
       return null;
     }
     if (isAlias(node)) {
-      problems.push({ ...place(value), path: pathText(path), message: `"*${node.source}" is an alias, and aliases are not followed`, hint: 'write the value out' });
+      problems.push({
+        ...place(value),
+        path: pathText(path),
+        message: `"*${node.source}" is an alias, and aliases are not followed`,
+        hint: 'write the value out',
+      });
       return undefined;
     }
     if (isScalar(node)) return node.value;
@@ -120,7 +135,12 @@ function keyName(key: Node | null, text: string): { key: string } | { problem: {
     return { key: value };
   }
   if (typeof value === 'number' && String(value) === written) return { key: written };
-  return { problem: { message: `the key ${written === '' ? 'is empty' : `${written} is not read as text`}`, ...(written === '' ? {} : { hint: `write "${written}"` }) } };
+  return {
+    problem: {
+      message: `the key ${written === '' ? 'is empty' : `${written} is not read as text`}`,
+      ...(written === '' ? {} : { hint: `write "${written}"` }),
+    },
+  };
 }
 
 /** Offset at which flow collections or compact lists nest deeper than `max`; null when they do not. Linear, on tokens. */
@@ -161,9 +181,13 @@ function offsetInside(text: string, node: Node | null, offset: number): number |
 /** The parser's words where ours help more. */
 function explained(code: string, message: string): string {
   switch (code) {
-    case 'TAB_AS_INDENT': return 'a tab cannot indent YAML: use spaces';
-    case 'MULTIPLE_DOCS': return 'a second document begins here ("---"): one file holds one configuration';
-    case 'BLOCK_AS_IMPLICIT_KEY': return 'a second ": " on one line: put text that contains a colon in quotes';
-    default: return message.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase());
+    case 'TAB_AS_INDENT':
+      return 'a tab cannot indent YAML: use spaces';
+    case 'MULTIPLE_DOCS':
+      return 'a second document begins here ("---"): one file holds one configuration';
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return 'a second ": " on one line: put text that contains a colon in quotes';
+    default:
+      return message.replace(/^[A-Z](?=[a-z])/, (c) => c.toLowerCase());
   }
 }

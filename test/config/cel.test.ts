@@ -7,13 +7,19 @@ import { PLAYBOOK_NAMES } from '../../events/playbooks.js';
 
 const envelope = { specversion: '1.0', id: '0123456789', source: '/lab/dauntless', time: '2026-11-20T19:29:04Z' } as const;
 const spike = event.parse({
-  ...envelope, type: 'container.failcnt_spike',
+  ...envelope,
+  type: 'container.failcnt_spike',
   data: { host: 'dauntless', container: '204', resource: 'tcpsndbuf', delta: 412, intervalSeconds: 1.5, held: 4_000_000, barrier: 4_000_000, limit: 5_000_000 },
 });
-const lockdown = event.parse({ ...envelope, type: 'firewall.lockdown', data: { host: 'dauntless', policy: 'drop', closedPorts: [22, 443], rulesetSha256: 'a'.repeat(64) } });
+const lockdown = event.parse({
+  ...envelope,
+  type: 'firewall.lockdown',
+  data: { host: 'dauntless', policy: 'drop', closedPorts: [22, 443], rulesetSha256: 'a'.repeat(64) },
+});
 const context: ConditionContext = { site: 'lab', host: { name: 'dauntless', domains: ['rack-1', 'feed-a'], owners: ['hosting'] } };
 
-const ruleFor = (when: string | undefined, on: EventKind = 'container.failcnt_spike') => rule.parse({ name: 'r', on, playbook: PLAYBOOK_NAMES[0], ...(when === undefined ? {} : { when }) });
+const ruleFor = (when: string | undefined, on: EventKind = 'container.failcnt_spike') =>
+  rule.parse({ name: 'r', on, playbook: PLAYBOOK_NAMES[0], ...(when === undefined ? {} : { when }) });
 const verdict = (when: string, on: NightshiftEvent = spike): Verdict => compileRule(ruleFor(when, on.type)).matches(on, context);
 const refusal = (when: string, on: EventKind = 'container.failcnt_spike'): string => {
   try {
@@ -27,11 +33,31 @@ const refusal = (when: string, on: EventKind = 'container.failcnt_spike'): strin
 
 describe('conditions that hold', () => {
   test.each([
-    'event.delta >= 5', 'event.delta > 1.5', 'event.delta == 412', 'event.delta in [411, 412]', 'event.delta % 2 == 0', 'event.held == event.barrier', 'event.limit - event.held <= 1000000',
-    'event.intervalSeconds > 1', 'event.intervalSeconds == 1.5', 'double(event.delta) / event.intervalSeconds > 200.0', 'int(event.intervalSeconds) == 1',
-    'event.resource == "tcpsndbuf"', 'event.container == "204"', 'event.host == host.name', '"rack-1" in host.domains', 'host.domains.exists(d, d.startsWith("rack-"))', 'size(host.owners) == 1',
-    'site == "lab" ? event.delta > 100 : event.delta > 1000', '!(event.delta < 5)', 'host.domains.filter(d, d == "feed-a").size() == 1', 'host.domains[0] == "rack-1"',
-    'event.host.matches("^daunt.*s$")', '(event.host) . matches("DAUNT(?i)") == false', 'has(event.delta)', '// why\nevent.delta >= 5',
+    'event.delta >= 5',
+    'event.delta > 1.5',
+    'event.delta == 412',
+    'event.delta in [411, 412]',
+    'event.delta % 2 == 0',
+    'event.held == event.barrier',
+    'event.limit - event.held <= 1000000',
+    'event.intervalSeconds > 1',
+    'event.intervalSeconds == 1.5',
+    'double(event.delta) / event.intervalSeconds > 200.0',
+    'int(event.intervalSeconds) == 1',
+    'event.resource == "tcpsndbuf"',
+    'event.container == "204"',
+    'event.host == host.name',
+    '"rack-1" in host.domains',
+    'host.domains.exists(d, d.startsWith("rack-"))',
+    'size(host.owners) == 1',
+    'site == "lab" ? event.delta > 100 : event.delta > 1000',
+    '!(event.delta < 5)',
+    'host.domains.filter(d, d == "feed-a").size() == 1',
+    'host.domains[0] == "rack-1"',
+    'event.host.matches("^daunt.*s$")',
+    '(event.host) . matches("DAUNT(?i)") == false',
+    'has(event.delta)',
+    '// why\nevent.delta >= 5',
   ])('%s', (when) => expect(verdict(when)).toEqual({ matched: true }));
 
   test('a list in an event can be searched', () => {
@@ -102,7 +128,11 @@ describe('conditions that are refused when the file is loaded', () => {
 describe('patterns', () => {
   test('a pattern that would keep a backtracking engine busy for ever takes no time', () => {
     const compiled = compileRule(ruleFor('event.detail.matches("^(a+)+$")', 'host.unreachable'));
-    const unreachable = event.parse({ ...envelope, type: 'host.unreachable', data: { host: 'dauntless', witness: 'w', path: 'ping', sinceSeconds: 3, detail: `${'a'.repeat(298)}!` } });
+    const unreachable = event.parse({
+      ...envelope,
+      type: 'host.unreachable',
+      data: { host: 'dauntless', witness: 'w', path: 'ping', sinceSeconds: 3, detail: `${'a'.repeat(298)}!` },
+    });
     const start = performance.now();
     expect(compiled.matches(unreachable, context)).toEqual({ matched: false });
     expect(performance.now() - start).toBeLessThan(200);
@@ -129,7 +159,14 @@ test('an element that is not there is an error, not a match', () => {
 test.each(EVENT_KINDS)('every field of %s can be read', (kind) => {
   const { fields, optional } = fieldsOf(kind);
   for (const [name, field] of Object.entries(fields)) {
-    const when = { string: `event.${name} != "?"`, int: `event.${name} >= 0`, double: `event.${name} >= 0.0`, bool: `event.${name} || true`, list: `size(event.${name}) >= 0`, map: 'true' }[field.type];
+    const when = {
+      string: `event.${name} != "?"`,
+      int: `event.${name} >= 0`,
+      double: `event.${name} >= 0.0`,
+      bool: `event.${name} || true`,
+      list: `size(event.${name}) >= 0`,
+      map: 'true',
+    }[field.type];
     // A closed list of values does not contain "?": that is refused, which is the point of knowing it.
     const readable = field.type === 'string' && field.values !== undefined ? `size(event.${name}) > 0` : when;
     expect(refusal(optional.has(name) ? `has(event.${name}) && (${readable})` : readable, kind)).toBe('accepted');
@@ -138,7 +175,12 @@ test.each(EVENT_KINDS)('every field of %s can be read', (kind) => {
 });
 
 test('the context of a condition comes from the inventory, and an unknown host has none', () => {
-  const inventory = config.parse({ version: 1, site: 'lab', rules: [], fleet: { domains: { 'rack-1': {} }, hosts: { dauntless: { transport: 'local', domains: ['rack-1'], owners: ['hosting'] } } } });
+  const inventory = config.parse({
+    version: 1,
+    site: 'lab',
+    rules: [],
+    fleet: { domains: { 'rack-1': {} }, hosts: { dauntless: { transport: 'local', domains: ['rack-1'], owners: ['hosting'] } } },
+  });
   expect(conditionContext(inventory, 'dauntless')).toEqual({ site: 'lab', host: { name: 'dauntless', domains: ['rack-1'], owners: ['hosting'] } });
   expect(conditionContext(inventory, 'toString')).toBeNull();
 });

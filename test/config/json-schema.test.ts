@@ -5,9 +5,20 @@ import { configJsonSchema, modeline } from '../../config/json-schema.js';
 import { EVENT_KINDS } from '../../events/event.js';
 import { PLAYBOOK_NAMES } from '../../events/playbooks.js';
 
-interface Schema { [key: string]: unknown; type?: string; properties?: Record<string, Schema>; items?: Schema; additionalProperties?: Schema | boolean; required?: string[]; enum?: string[]; pattern?: string; $ref?: string }
+interface Schema {
+  [key: string]: unknown;
+  type?: string;
+  properties?: Record<string, Schema>;
+  items?: Schema;
+  additionalProperties?: Schema | boolean;
+  required?: string[];
+  enum?: string[];
+  pattern?: string;
+  $ref?: string;
+}
 const schema = configJsonSchema() as Schema;
-const at = (...path: string[]): Schema => path.reduce<Schema>((here, name) => (name === '*' ? ((here.items ?? here.additionalProperties) as Schema) : (here.properties?.[name] as Schema)), schema);
+const at = (...path: string[]): Schema =>
+  path.reduce<Schema>((here, name) => (name === '*' ? ((here.items ?? here.additionalProperties) as Schema) : (here.properties?.[name] as Schema)), schema);
 
 describe('the JSON Schema of nightshift.yaml', () => {
   test('is draft-07, which editors read', () => expect(schema['$schema']).toBe('http://json-schema.org/draft-07/schema#'));

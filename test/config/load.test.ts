@@ -9,7 +9,10 @@ import { loadConfig, parseConfig, versionOf } from '../../config/load.js';
 import { formatProblem } from '../../config/problem.js';
 
 const fixtures = join(import.meta.dirname, 'fixtures');
-const cases = (kind: 'good' | 'bad'): string[] => readdirSync(join(fixtures, kind)).filter((name) => name.endsWith('.yaml')).map((name) => name.slice(0, -'.yaml'.length));
+const cases = (kind: 'good' | 'bad'): string[] =>
+  readdirSync(join(fixtures, kind))
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => name.slice(0, -'.yaml'.length));
 const dir = mkdtempSync(join(tmpdir(), 'nightshift-config-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 const tell = (result: Awaited<ReturnType<typeof loadConfig>>): string[] => (result.ok ? [] : result.problems.map(formatProblem));
@@ -38,7 +41,10 @@ describe('what is in the file', () => {
 
   test('files named in it are looked for beside it, wherever the process was started', () => {
     const result = parseConfig(readFileSync(join(fixtures, 'good/lab-on-loopback.yaml')), '/srv/fleet/nightshift.yaml');
-    expect(result.ok && result.loaded.config.fleet.hosts['dauntless']?.ssh).toMatchObject({ keyFile: '/srv/fleet/keys/lab', knownHostsFile: '/etc/lab/known_hosts' });
+    expect(result.ok && result.loaded.config.fleet.hosts['dauntless']?.ssh).toMatchObject({
+      keyFile: '/srv/fleet/keys/lab',
+      knownHostsFile: '/etc/lab/known_hosts',
+    });
   });
 
   test('the version is the hash of the bytes, so that a changed comment is another version', () => {
@@ -58,15 +64,17 @@ describe('what is in the file', () => {
     expect(tell(parseConfig(Buffer.from([0x61, 0x3a, 0xff, 0xfe]), 'x.yaml'))).toEqual(['x.yaml:1:1 is not UTF-8 text']);
   });
 
-  test.each([['lists in lists', '['.repeat(500_000)], ['maps in maps', '{a: '.repeat(200_000)], ['lists on one line', '- '.repeat(400_000)], ['a staircase', Array.from({ length: 1000 }, (_, i) => `${' '.repeat(i)}a:`).join('\n')]])(
-    '%s without end are refused quickly and without taking the process along',
-    (_, text) => {
-      const start = performance.now();
-      const [first] = tell(parseConfig(Buffer.from(text), 'x.yaml'));
-      expect(first).toMatch(/nested deeper than 64 levels|Maximum call stack/i);
-      expect(performance.now() - start).toBeLessThan(3000);
-    },
-  );
+  test.each([
+    ['lists in lists', '['.repeat(500_000)],
+    ['maps in maps', '{a: '.repeat(200_000)],
+    ['lists on one line', '- '.repeat(400_000)],
+    ['a staircase', Array.from({ length: 1000 }, (_, i) => `${' '.repeat(i)}a:`).join('\n')],
+  ])('%s without end are refused quickly and without taking the process along', (_, text) => {
+    const start = performance.now();
+    const [first] = tell(parseConfig(Buffer.from(text), 'x.yaml'));
+    expect(first).toMatch(/nested deeper than 64 levels|Maximum call stack/i);
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
 
   test('a megabyte of keys is read in a moment, although looking for double ones', () => {
     const text = `version: 1\nsite: lab\nrules: []\nfleet:\n  hosts: {}\n  domains:\n${Array.from({ length: 50_000 }, (_, i) => `    d${i}: {}`).join('\n')}\n`;
@@ -89,7 +97,6 @@ describe('what is in the file', () => {
         const result = parseConfig(Buffer.from(good.slice(0, at) + insert + good.slice(at + cut)), 'x.yaml');
         for (const line of tell(result)) {
           expect(line).toMatch(/^x\.yaml:[1-9]\d*:[1-9]\d* \S/);
-          // eslint-disable-next-line no-control-regex
           expect(line).not.toMatch(/[\u0000-\u001f\u007f\u2028\u2029]/);
         }
         if (!result.ok) expect(result.problems.length).toBeGreaterThan(0);
@@ -142,7 +149,12 @@ describe('what the file is', () => {
 });
 
 describe('did you mean', () => {
-  test.each([['detla', 'delta'], ['Delta', 'delta'], ['interval_seconds', 'intervalSeconds'], ['servise', 'service']])('%s: %s', (typed, meant) => {
+  test.each([
+    ['detla', 'delta'],
+    ['Delta', 'delta'],
+    ['interval_seconds', 'intervalSeconds'],
+    ['servise', 'service'],
+  ])('%s: %s', (typed, meant) => {
     expect(didYouMean(typed, ['delta', 'intervalSeconds', 'service', 'x'])).toBe(`did you mean "${meant}"?`);
   });
 
@@ -151,12 +163,14 @@ describe('did you mean', () => {
   });
 
   test('the distance is a metric: nothing to itself, the same both ways, never more than the longer word', () => {
-    fc.assert(fc.property(fc.string({ maxLength: 12 }), fc.string({ maxLength: 12 }), (a, b) => {
-      const distance = editDistance(a, b);
-      expect(editDistance(a, a)).toBe(0);
-      expect(distance).toBe(editDistance(b, a));
-      expect(distance).toBeLessThanOrEqual(Math.max(a.length, b.length));
-      expect(distance === 0).toBe(a === b);
-    }));
+    fc.assert(
+      fc.property(fc.string({ maxLength: 12 }), fc.string({ maxLength: 12 }), (a, b) => {
+        const distance = editDistance(a, b);
+        expect(editDistance(a, a)).toBe(0);
+        expect(distance).toBe(editDistance(b, a));
+        expect(distance).toBeLessThanOrEqual(Math.max(a.length, b.length));
+        expect(distance === 0).toBe(a === b);
+      }),
+    );
   });
 });

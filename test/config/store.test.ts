@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NoConfigError, openConfigStore } from '../../config/store.js';
 
-const good = (site: string): string => `version: 1\nsite: ${site}\nfleet: { hosts: { dauntless: { address: 127.0.0.1, ssh: { keyFile: keys/k, knownHostsFile: keys/h } } } }\nrules: []\n`;
+const good = (site: string): string =>
+  `version: 1\nsite: ${site}\nfleet: { hosts: { dauntless: { address: 127.0.0.1, ssh: { keyFile: keys/k, knownHostsFile: keys/h } } } }\nrules: []\n`;
 const bad = 'version: 1\nsite: lab\nfleet: { hosts: {} }\nrulez: []\n';
 
 let dir: string;

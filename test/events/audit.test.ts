@@ -11,12 +11,62 @@ const trigger = { id: 'e1', type: 'container.failcnt_spike', host: 'dauntless', 
 const target = { host: 'dauntless', container: '204', resource: 'tcpsndbuf' };
 /** One record of each fact, and where it belongs. A new fact does not compile until it has one. */
 const RECORDS: { [F in AuditFact]: [Extract<AuditRecord, { fact: F }>, string] } = {
-  opened: [{ ...base, incident, fact: 'opened', problem, playbook: 'relieve-container', playbookVersion: 1, rule: 'r', mode: 'auto', config: '0123456789ab', target, trigger }, `aud.opened.${incident}`],
+  opened: [
+    {
+      ...base,
+      incident,
+      fact: 'opened',
+      problem,
+      playbook: 'relieve-container',
+      playbookVersion: 1,
+      rule: 'r',
+      mode: 'auto',
+      config: '0123456789ab',
+      target,
+      trigger,
+    },
+    `aud.opened.${incident}`,
+  ],
   events: [{ ...base, incident, fact: 'events', count: 3, kinds: { 'container.failcnt_spike': 3 }, first: trigger, last: trigger }, `aud.events.${incident}`],
-  looked: [{ ...base, incident, fact: 'looked', step: 'look', tookMs: 3.5, summary: '34 processes', evidence: { processes: 34 } }, `aud.looked.${incident}.look`],
+  looked: [
+    { ...base, incident, fact: 'looked', step: 'look', tookMs: 3.5, summary: '34 processes', evidence: { processes: 34 } },
+    `aud.looked.${incident}.look`,
+  ],
   decided: [{ ...base, incident, fact: 'decided', step: 'judge', decision: 'kill', reason: 'cannot-enter', summary: 'x' }, `aud.decided.${incident}.judge`],
-  intent: [{ ...base, by: 'effector', incident, fact: 'intent', step: 'kill', verb: 'container.ensure-enterable', risk: 'R1', target, args: {}, operation: `${incident}.kill`, plan: 'x', summary: 'x' }, `aud.intent.${incident}.kill`],
-  outcome: [{ ...base, by: 'effector', incident, fact: 'outcome', step: 'kill', verb: 'container.ensure-enterable', operation: `${incident}.kill`, state: 'done', changed: true, tookMs: 4000, summary: 'x', data: { killed: 31 } }, `aud.outcome.${incident}.kill`],
+  intent: [
+    {
+      ...base,
+      by: 'effector',
+      incident,
+      fact: 'intent',
+      step: 'kill',
+      verb: 'container.ensure-enterable',
+      risk: 'R1',
+      target,
+      args: {},
+      operation: `${incident}.kill`,
+      plan: 'x',
+      summary: 'x',
+    },
+    `aud.intent.${incident}.kill`,
+  ],
+  outcome: [
+    {
+      ...base,
+      by: 'effector',
+      incident,
+      fact: 'outcome',
+      step: 'kill',
+      verb: 'container.ensure-enterable',
+      operation: `${incident}.kill`,
+      state: 'done',
+      changed: true,
+      tookMs: 4000,
+      summary: 'x',
+      data: { killed: 31 },
+    },
+    `aud.outcome.${incident}.kill`,
+  ],
   state: [{ ...base, incident, fact: 'state', from: null, to: 'working', summary: 'x' }, `aud.state.${incident}`],
   note: [{ ...base, by: 'operator', incident, fact: 'note', person: 'ana', text: 'looking' }, `aud.note.${incident}`],
   problem: [{ ...base, incident, fact: 'problem', problem, status: 'open' }, `aud.problem.${problemKey(problem)}`],
@@ -43,22 +93,30 @@ test('the filters of an incident find its records and no other', () => {
 });
 
 test('a step or an incident out of foreign text never reaches a subject', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 70 }).filter((text) => !isToken(text)), (text) => {
-    expect(() => auditSubject({ ...RECORDS.intent[0], step: text }, problemKey)).toThrow(RangeError);
-    expect(() => auditSubject({ ...RECORDS.opened[0], incident: text }, problemKey)).toThrow(RangeError);
-    expect(() => auditOfIncident(text)).toThrow(RangeError);
-    expect(auditRecord.safeParse({ ...RECORDS.intent[0], step: text }).success).toBe(false);
-  }), { numRuns: 500 });
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary', maxLength: 70 }).filter((text) => !isToken(text)),
+      (text) => {
+        expect(() => auditSubject({ ...RECORDS.intent[0], step: text }, problemKey)).toThrow(RangeError);
+        expect(() => auditSubject({ ...RECORDS.opened[0], incident: text }, problemKey)).toThrow(RangeError);
+        expect(() => auditOfIncident(text)).toThrow(RangeError);
+        expect(auditRecord.safeParse({ ...RECORDS.intent[0], step: text }).success).toBe(false);
+      },
+    ),
+    { numRuns: 500 },
+  );
 });
 
 describe('incident ids', () => {
   test('have one shape, are tokens, and are short enough to say on the telephone', () => {
-    fc.assert(fc.property(fc.string(), fc.string(), (a, b) => {
-      const id = incidentId(a, b);
-      expect(id).toMatch(/^i-[0-9a-hjkmnp-tv-z]{10}$/);
-      expect(isIncidentId(id)).toBe(true);
-      expect(isToken(id)).toBe(true);
-    }));
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (a, b) => {
+        const id = incidentId(a, b);
+        expect(id).toMatch(/^i-[0-9a-hjkmnp-tv-z]{10}$/);
+        expect(isIncidentId(id)).toBe(true);
+        expect(isToken(id)).toBe(true);
+      }),
+    );
   });
 
   test('are the same for the same problem and event, and others for another event', () => {
@@ -71,7 +129,9 @@ describe('incident ids', () => {
     expect(new Set(Array.from({ length: 100_000 }, (_, i) => incidentId(problem, `e${i}`))).size).toBe(100_000);
   });
 
-  test.each(['i-0123456789a', 'i-012345678', 'i-012345678l', 'I-0123456789', 'i-0123456789\n', 'x', ''])('%j is none', (text) => expect(isIncidentId(text)).toBe(false));
+  test.each(['i-0123456789a', 'i-012345678', 'i-012345678l', 'I-0123456789', 'i-0123456789\n', 'x', ''])('%j is none', (text) =>
+    expect(isIncidentId(text)).toBe(false),
+  );
 });
 
 test('problems of hosts and of domains cannot be taken for each other', () => {

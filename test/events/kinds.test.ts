@@ -3,7 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { aspectOf, event, EVENT_KINDS, FAILING, KIND_CLASS, type EventKind, type NightshiftEvent } from '../../events/event.js';
 import { PLAYBOOKS, VERBS, type PlaybookManifest } from '../../events/playbooks.js';
 
-const envelope = { specversion: '1.0', id: '5c3de0d4-6a0c-4d3e-9d0b-1f2e3d4c5b6a', source: '/lab/dauntless', time: '2026-11-20T19:29:04.120Z', assertion: 'edge' };
+const envelope = {
+  specversion: '1.0',
+  id: '5c3de0d4-6a0c-4d3e-9d0b-1f2e3d4c5b6a',
+  source: '/lab/dauntless',
+  time: '2026-11-20T19:29:04.120Z',
+  assertion: 'edge',
+};
 const limits = { host: 'dauntless', container: '204', resource: 'tcpsndbuf', held: 4_000_000, barrier: 4_000_000, limit: 5_000_000 };
 /** One event of each kind as it travels. A new kind does not compile until it has one. */
 const SAMPLES: Record<EventKind, object> = {
@@ -29,7 +35,8 @@ describe.each(EVENT_KINDS)('%s', (kind) => {
       const { [field]: _, ...data } = sample(kind).data;
       expect(event.safeParse({ ...sample(kind), data }).success, field).toBe(false);
     }
-    for (const field of ['specversion', 'id', 'source', 'type', 'time', 'data']) expect(event.safeParse({ ...sample(kind), [field]: undefined }).success, field).toBe(false);
+    for (const field of ['specversion', 'id', 'source', 'type', 'time', 'data'])
+      expect(event.safeParse({ ...sample(kind), [field]: undefined }).success, field).toBe(false);
   });
 
   test('is refused with anything added: an event is a statement that somebody acts upon', () => {
@@ -46,7 +53,11 @@ describe.each(EVENT_KINDS)('%s', (kind) => {
         const unbounded = bad === 1e300 && ['quietSeconds', 'sinceSeconds', 'tookSeconds'].includes(field);
         // `detail` is what a witness saw, in its own words: it is shown, inert, and used for nothing.
         const freeText = bad === '\u0000' && field === 'detail';
-        if (!unbounded && !freeText) expect(event.safeParse({ ...sample(kind), data: { ...sample(kind).data, [field]: bad } }).success, `${field} ${String(bad).slice(0, 20)}`).toBe(false);
+        if (!unbounded && !freeText)
+          expect(
+            event.safeParse({ ...sample(kind), data: { ...sample(kind).data, [field]: bad } }).success,
+            `${field} ${JSON.stringify(bad).slice(0, 20)}`,
+          ).toBe(false);
       }
     }
   });
@@ -67,25 +78,41 @@ test('what opens a problem and what ends it speak of the same one', () => {
 });
 
 test('two limits of one container are two problems', () => {
-  const spike = (resource: string): NightshiftEvent => event.parse({ ...sample('container.failcnt_spike'), data: { ...sample('container.failcnt_spike').data, resource } });
+  const spike = (resource: string): NightshiftEvent =>
+    event.parse({ ...sample('container.failcnt_spike'), data: { ...sample('container.failcnt_spike').data, resource } });
   expect(aspectOf(spike('tcpsndbuf'))).not.toBe(aspectOf(spike('tcprcvbuf')));
 });
 
 test('whatever else arrives is refused without an exception', () => {
-  fc.assert(fc.property(fc.oneof(fc.json().map((text): unknown => JSON.parse(text)), fc.anything()), (value) => {
-    expect(event.safeParse(value).success).toBe(false);
-  }));
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.json().map((text): unknown => JSON.parse(text)),
+        fc.anything(),
+      ),
+      (value) => {
+        expect(event.safeParse(value).success).toBe(false);
+      },
+    ),
+  );
 });
 
 test('a name out of the prototype is not a kind', () => {
-  for (const type of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) expect(event.safeParse({ ...sample('host.reachable'), type }).success).toBe(false);
+  for (const type of ['__proto__', 'constructor', 'toString', 'hasOwnProperty'])
+    expect(event.safeParse({ ...sample('host.reachable'), type }).success).toBe(false);
 });
 
 test('playbooks are started by kinds and use verbs that exist', () => {
   const manifests: Record<string, PlaybookManifest> = PLAYBOOKS;
   for (const [name, { startedBy, verbs }] of Object.entries(manifests)) {
-    expect(startedBy.filter((kind) => !EVENT_KINDS.includes(kind)), name).toEqual([]);
-    expect(verbs.filter((verb) => !(verb in VERBS)), name).toEqual([]);
+    expect(
+      startedBy.filter((kind) => !EVENT_KINDS.includes(kind)),
+      name,
+    ).toEqual([]);
+    expect(
+      verbs.filter((verb) => !(verb in VERBS)),
+      name,
+    ).toEqual([]);
   }
   expect([...FAILING].filter((kind) => !EVENT_KINDS.includes(kind))).toEqual([]);
 });

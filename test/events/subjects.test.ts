@@ -11,7 +11,9 @@ const tokens = fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,62}$/);
 const hostile = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 80 }),
   fc.string({ maxLength: 80 }),
-  fc.tuple(tokens, fc.constantFrom('.', '*', '>', ' ', '\n', '\r\n', '\t', '\u0000', '\u2028', '$', '/', 'A', 'é', '\ud800')).chain(([text, poison]) => fc.nat(text.length).map((at) => text.slice(0, at) + poison + text.slice(at))),
+  fc
+    .tuple(tokens, fc.constantFrom('.', '*', '>', ' ', '\n', '\r\n', '\t', '\u0000', '\u2028', '$', '/', 'A', 'é', '\ud800'))
+    .chain(([text, poison]) => fc.nat(text.length).map((at) => text.slice(0, at) + poison + text.slice(at))),
   fc.constantFrom('', '_INBOX', '-x', '_x', '$JS', 'a'.repeat(64), '__proto__', 'ａ'),
 );
 /** Said a second time, without a regular expression, so that a slip in the first one shows. */
@@ -37,12 +39,14 @@ describe('tokens', () => {
   });
 
   test('every token is taken', () => {
-    fc.assert(fc.property(tokens, (text) => {
-      expect(looksLikeToken(text)).toBe(true);
-      expect(isToken(text)).toBe(true);
-      expect(token.parse(text)).toBe(text);
-      expect(tokenOrThrow(text, 'host')).toBe(text);
-    }));
+    fc.assert(
+      fc.property(tokens, (text) => {
+        expect(looksLikeToken(text)).toBe(true);
+        expect(isToken(text)).toBe(true);
+        expect(token.parse(text)).toBe(text);
+        expect(tokenOrThrow(text, 'host')).toBe(text);
+      }),
+    );
   });
 
   test('the refusal does not repeat a megabyte, and shows control characters as escapes', () => {
@@ -50,21 +54,36 @@ describe('tokens', () => {
   });
 
   test('a container id is text that no shell and no subject can be steered with', () => {
-    fc.assert(fc.property(hostile, (text) => {
-      if (containerId.safeParse(text).success) expect(text).toMatch(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/);
-    }), { numRuns: 1000 });
+    fc.assert(
+      fc.property(hostile, (text) => {
+        if (containerId.safeParse(text).success) expect(text).toMatch(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });
 
 describe('subjects', () => {
   test('what is composed is parsed to the same site, host and class', () => {
-    fc.assert(fc.property(tokens, tokens, fc.constantFrom(...EVENT_KINDS), (site, host, kind) => {
-      expect(parseEventSubject(eventSubject(site, host, kind))).toEqual({ site, host, class: KIND_CLASS[kind] });
-    }));
+    fc.assert(
+      fc.property(tokens, tokens, fc.constantFrom(...EVENT_KINDS), (site, host, kind) => {
+        expect(parseEventSubject(eventSubject(site, host, kind))).toEqual({ site, host, class: KIND_CLASS[kind] });
+      }),
+    );
   });
 
   test('a subject has exactly four tokens, and a class that is known', () => {
-    for (const subject of ['evt.lab.dauntless', 'evt.lab.dauntless.host.more', 'evt.lab.dauntless.hosts', 'aud.lab.dauntless.host', 'evt.lab.*.host', 'evt.>', '', '....', 'evt.lab.dauntless.host\n']) {
+    for (const subject of [
+      'evt.lab.dauntless',
+      'evt.lab.dauntless.host.more',
+      'evt.lab.dauntless.hosts',
+      'aud.lab.dauntless.host',
+      'evt.lab.*.host',
+      'evt.>',
+      '',
+      '....',
+      'evt.lab.dauntless.host\n',
+    ]) {
       expect(parseEventSubject(subject), subject).toBeNull();
     }
   });
