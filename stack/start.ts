@@ -46,7 +46,7 @@ async function serve(options: StartOptions, env: NodeJS.ProcessEnv, interrupted:
   const stack = await runStack({
     dir: options.dir, basePort: options.basePort, configFile: options.configFile, env, say: (line) => out(`stack: ${line}`), signal: interrupted.signal,
     lab: { prepare: prepareLab, config: configOf },
-    minFreeBytes: Number(env['NIGHTSHIFT_MIN_FREE_MB'] ?? 200) * MiB, logMaxBytes: 10 * MiB,
+    minFreeBytes: minFreeBytes(env), logMaxBytes: 10 * MiB,
   });
   try {
     out(welcome(options, stack, Date.now() - began));
@@ -69,11 +69,14 @@ async function serve(options: StartOptions, env: NodeJS.ProcessEnv, interrupted:
 /** A pipe gets one line a fact; a terminal gets colours and lines of its width. */
 const terminal = (): { columns?: number; color?: boolean } => (process.stdout.isTTY ? { columns: process.stdout.columns, color: true } : {});
 
-const configOf = (lab: LabFacts): string =>
-  labConfig({
-    site: 'lab', host: lab.host, sshPort: lab.transport === 'ssh' ? lab.sshPort : null, transport: lab.transport,
-    keyFile: lab.keyFile, knownHostsFile: lab.knownHostsFile, helperConfigFile: lab.helperConfigFile,
-  });
+/** Below this, intake is stopped. It has to hold what running incidents still write, the spools of agents and Temporal's log. */
+function minFreeBytes(env: NodeJS.ProcessEnv): number {
+  const megabytes = Number(env['NIGHTSHIFT_MIN_FREE_MB'] ?? 200);
+  if (!Number.isFinite(megabytes) || megabytes < 0) throw new BadUsage(`NIGHTSHIFT_MIN_FREE_MB=${env['NIGHTSHIFT_MIN_FREE_MB']}: a number of megabytes is wanted`);
+  return megabytes * MiB;
+}
+
+const configOf = (lab: LabFacts): string => labConfig(lab, { site: 'lab' });
 
 function welcome(options: StartOptions, stack: RunningStack, tookMs: number): string {
   const dir = options.dir === inCheckout('.nightshift') ? '' : ` --dir ${options.dir}`;
@@ -118,6 +121,6 @@ function interruption(): Interruption {
 
 /** What we expect to go wrong on a strange machine is said in one paragraph; anything else shows where it came from. */
 function explain(error: unknown): string {
-  if (error instanceof PortTaken || error instanceof StackRuns || error instanceof ServersMissing) return error.message;
+  if (error instanceof PortTaken || error instanceof StackRuns || error instanceof ServersMissing || error instanceof BadUsage) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
