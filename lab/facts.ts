@@ -5,7 +5,7 @@ import { agentSources } from '../stack/settings.js';
 
 /** What the lab is on this machine: found out once by `prepareLab`, kept in `LABDIR/facts.json`, read by everybody who needs it. */
 export const labFacts = z.strictObject({
-  /** Holds all of the lab; `DIR/lab`. */
+  /** Holds all of the lab: what `prepareLab` was given. */
   labDir: z.string(),
   host: z.string(),
   container: z.string(),

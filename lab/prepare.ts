@@ -19,12 +19,13 @@ const TOOLS = ['vzctl', 'vzlist', 'vzpid'];
 export const cgroupName = (labDir: string): string => `nightshift-lab-${createHash('sha256').update(labDir).digest('hex').slice(0, 10)}`;
 
 /**
- * Builds what stands for the lab host's disk below `DIR/lab`, its keys included, and finds out what this machine allows. Starts nothing. Done again it
+ * Builds what stands for the lab host's disk below `dir`, its keys included, and finds out what this machine allows. Starts nothing. Done again it
  * brings the fakes up to date and keeps keys, logs and the host's own state.
  */
 export async function prepareLab({ dir, sshPort }: { dir: string; sshPort: number }): Promise<LabFacts> {
-  const labDir = resolve(dir, 'lab');
-  if (/["'\\\s]/.test(labDir)) throw new Error(`the lab cannot live in ${JSON.stringify(labDir)}: quotes, backslashes and spaces do not survive authorized_keys and old shell tools; name another place with --dir`);
+  const labDir = resolve(dir);
+  // As narrow as the helper's own configuration, authorized_keys and a forced command want it.
+  if (/[^A-Za-z0-9._/:+@-]/.test(labDir)) throw new Error(`the lab cannot live in ${JSON.stringify(labDir)}: only letters, digits and ._/:+@- survive old shell tools; name another place with --dir`);
   const hostDir = join(labDir, 'hosts', HOST);
   const user = me();
   const root = process.getuid?.() === 0;
@@ -54,6 +55,7 @@ export async function prepareLab({ dir, sshPort }: { dir: string; sshPort: numbe
     `state=${join(hostDir, 'var', 'lib', 'nightshift')}`,
     `path=${join(hostDir, 'usr', 'sbin')}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin`,
     `cgroup=${CGROUP_ROOT}`,
+    `vzconf=${join(hostDir, 'etc', 'vz', 'conf')}`,
     '',
   ].join('\n'));
 

@@ -30,6 +30,8 @@ const PILE_UP = 5;
 const REPLACED_EVERY_MS = 3_000;
 /** A stuck worker's write is tried again this often, by the kernel's own timer, even if the worker gets no processor time to ask. */
 const TRIED_EVERY_MS = 500;
+/** Asking more often than this is not even a try: TCP backs off. So refusals per second speak of how many are stuck, not of how fast the machine is. */
+const NOT_TRIED_WITHIN_MS = 400;
 /** From a client's request to the first byte of the answer. */
 const ANSWER_AFTER_MS = 500;
 const SURGE_ENDS_AFTER_MS = 10 * 60_000;
@@ -215,7 +217,7 @@ export function createWebServer(ports: WebServerPorts, surgeSince: number | null
     again: (slot, now) => {
       const worker = workers.get(slot);
       if (worker?.state === 'stuck') {
-        trySend(worker, now);
+        if (now - worker.at >= NOT_TRIED_WITHIN_MS) trySend(worker, now);
         if (worker.state === 'stuck') ports.tell(slot, 'refused');
       } else {
         // Granted meanwhile; the word may have been lost.
