@@ -22,6 +22,7 @@ import { replaceFile, writeUnlessEdited } from './own-file.js';
 import { openPids, type Pids } from './pids.js';
 import { ensurePortsFree, portsFrom, type StackPorts } from './ports.js';
 import { childSpecs, settingsFiles, STOP_ORDER, type ChildRole, type StackPlan } from './processes.js';
+import { writeErrorOf } from './revive-nats.js';
 import type { StackFile } from './stack-file.js';
 import { setRetention } from './temporal.js';
 
@@ -158,7 +159,7 @@ async function bringUp(o: RunOptions, plan: StackPlan, running: Running, stop: (
   await writeStackFile();
   serving = true;
   running.line?.tell('started', 'stack', `everything serves; ${layout.dir}, ports from ${ports.nats}`);
-  running.tasks.push(watchLogs(o, layout, running.ended.signal), guardDisk(o, running));
+  running.tasks.push(watchLogs(o, layout, running.ended.signal), guardDisk(o, ports, running));
   return { get file() { return file(); }, lab: plan.lab, stop };
 }
 
@@ -171,30 +172,36 @@ async function watchLogs(o: RunOptions, layout: Layout, signal: AbortSignal): Pr
   }
 }
 
-function guardDisk(o: RunOptions, running: Running): Promise<void> {
+/** Shuts intake while the disk is nearly full, and starts NATS again when it has met a full one and there is room. */
+function guardDisk(o: RunOptions, ports: StackPorts, running: Running): Promise<void> {
   const { line, layout, ended } = running;
   if (line === null) return Promise.resolve();
-  let restartedAt = 0;
+  let lastRestart = 0;
+  let told = false;
+  const reviveNats = async (): Promise<void> => {
+    const said = await writeErrorOf(ports.natsMonitor).catch(() => null); // It is down: that is noticed elsewhere.
+    if (said === null || Date.now() - lastRestart < 15_000) return;
+    lastRestart = Date.now();
+    o.say(`NATS has stopped writing (${said}) and there is room now: starting it again`);
+    running.children.get('nats')?.restart();
+  };
   return watchDisk({
-    minFreeBytes: o.minFreeBytes, free: () => freeBytes(layout.dir), say: o.say, signal: ended.signal,
+    minFreeBytes: o.minFreeBytes, say: o.say, signal: ended.signal,
     pause: () => pause(1_000, undefined, { signal: ended.signal }).catch(() => {}),
+    async free() {
+      const free = await freeBytes(layout.dir);
+      if (free >= o.minFreeBytes) await reviveNats();
+      return free;
+    },
     async shut(free) {
-      o.say(`the disk is nearly full: ${mebibytes(free)} free below ${layout.dir}, less than ${mebibytes(o.minFreeBytes)}. Intake is stopped: new events stay with their senders. Make room; it goes on by itself`);
+      if (!told) o.say(`the disk is nearly full: ${mebibytes(free)} free below ${layout.dir}, less than ${mebibytes(o.minFreeBytes)}. Intake is stopped: new events stay with their senders. Make room; it goes on by itself`);
+      told = true;
       await line.setIntake(false);
       line.tell('intake-stopped', 'stack', `${mebibytes(free)} free below ${layout.dir}`);
     },
     async reopen(free) {
-      try {
-        await line.setIntake(true);
-      } catch (error) {
-        // A server that has met a full disk refuses to write until it is started again.
-        if (Date.now() - restartedAt > 15_000) {
-          restartedAt = Date.now();
-          o.say('NATS does not write again by itself: starting it again');
-          running.children.get('nats')?.restart();
-        }
-        throw error;
-      }
+      await line.setIntake(true);
+      told = false;
       o.say(`${mebibytes(free)} free again: intake is open`);
       line.tell('intake-resumed', 'stack', `${mebibytes(free)} free below ${layout.dir}`);
     },

@@ -25,7 +25,11 @@ export const engineSettings = common.extend({
   /** The workflow bundle made at build time. */
   bundleFile: z.string(),
 });
-export const effectorSettings = common.extend({ role: z.literal('effector'), temporal, configFile: z.string(), helperFile: z.string() });
+export const effectorSettings = common.extend({
+  role: z.literal('effector'), temporal, configFile: z.string(), helperFile: z.string(),
+  /** For rehearsals only, refused unless the policy's profile is `lab`: a file that says at which arrow of the effect protocol to crash or to stall. */
+  failpoints: z.string().optional(),
+});
 
 /** Where an agent finds the counters of its host; null: this host has none of that kind. */
 export const agentSources = z.object({
