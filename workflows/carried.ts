@@ -23,6 +23,7 @@ export interface Carried {
   /** Set when the playbook of this round has ended and the incident is open, quiet. */
   verdict: Verdict | null;
   quiet: QuietMemory;
+  failingAtLook: number;
 }
 
 export interface Watching { step: string; looks: number; prior: Seen; last: Seen; readable: boolean }

@@ -48,7 +48,8 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
   let stormTold = carried?.stormTold ?? false;
   let ended: IncidentState | null = null;
   const progress: Desk['progress'] = {
-    found: carried?.found ?? {}, watching: carried?.watching ?? null, effects: carried?.effects ?? 0, undone: carried?.undone ?? 0, unknowns: carried?.unknowns ?? 0, names: { ...namesBefore },
+    found: carried?.found ?? {}, watching: carried?.watching ?? null, effects: carried?.effects ?? 0, undone: carried?.undone ?? 0, unknowns: carried?.unknowns ?? 0,
+    failingAtLook: carried?.failingAtLook ?? inbox.failing, names: { ...namesBefore },
   };
 
   const look = (): IncidentView => ({
@@ -78,9 +79,9 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
     await book.flush();
     // An update that is being handled is answered in the run that accepted it.
     await condition(allHandlersFinished);
-    const { found, watching, effects, undone, unknowns } = progress;
+    const { found, watching, effects, undone, unknowns, failingAtLook } = progress;
     await continueAsNew<typeof incident>(input, {
-      v: 1, inbox, state: state ?? 'working', appends: book.appends(), round, namesBefore, found, watching, effects, undone, unknowns, stormTold, verdict, quiet,
+      v: 1, inbox, state: state ?? 'working', appends: book.appends(), round, namesBefore, found, watching, effects, undone, unknowns, stormTold, verdict, quiet, failingAtLook,
     });
   };
   const desk: Desk = { input, inbox, book, progress, now, setState, checkpoint };
@@ -95,13 +96,15 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
       if (!(error instanceof EndOfPlaybook)) return interruptedBy(error, steps.standing());
       const { verdict: reached, recorded } = error;
       if (reached.to === 'resolved') return reached;
-      if (!recorded) steps.kernel.decide('give-up', reached.to === 'refused' ? 'stop' : 'ask', reached.reason, reached.summary);
+      if (recorded) return reached;
+      steps.kernel.decide('give-up', reached.to === 'refused' ? 'stop' : 'ask', reached.reason, reached.summary);
       try {
-        await steps.undoAll();
+        const left = await steps.undoAll();
+        const not = left.length === 0 ? '' : `; could not be undone: ${left.join(', ')}`;
+        return { ...reached, summary: `${reached.to === 'refused' ? 'stays open' : 'a person must look'}: ${reached.reason}${not}` };
       } catch (interruption) {
         return interruptedBy(interruption, steps.standing());
       }
-      return reached;
     }
   };
   const interruptedBy = (error: unknown, standing: string[]): Verdict => {
@@ -116,20 +119,28 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
     book.add({ fact: 'decided', step: 'storm', decision: 'stopped', reason: 'domain-storm', summary });
     setState('escalated', `part of the trouble of ${inbox.storm.domain}, nothing more is done here; ${stopped}`);
   };
-  /** Writes the end. False when a spike arrived meanwhile: then it is open again. */
+  /**
+   * Writes the end. False when a spike was reported that the last look may not have seen, before it is written or while it is; only what arrives after the
+   * workflow has ended opens a fresh incident. A signal in the very last moment makes the server refuse our end and ask for the same task again, with the
+   * signal in it: then the end may stand in the audit although here it was never written. So what is said on going on takes it back in any case.
+   */
   const end = async (to: 'resolved' | 'closed', summary: string): Promise<boolean> => {
-    const before = state ?? 'working';
-    const failing = inbox.failing;
-    ended = to;
-    now.waiting = null;
-    setState(to, summary);
-    book.add({ fact: 'problem', problem: input.problem, status: 'ended' });
+    const before = state === 'waiting' || state === null ? 'working' : state;
+    const late = (): number => (to === 'closed' ? 0 : inbox.failing - progress.failingAtLook);
     await book.flush();
-    await condition(allHandlersFinished);
-    if (to === 'closed' || inbox.failing === failing) return true;
-    ended = null;
+    if (late() === 0) {
+      ended = to;
+      now.waiting = null;
+      setState(to, summary);
+      book.add({ fact: 'problem', problem: input.problem, status: 'ended' });
+      await book.flush();
+      await condition(allHandlersFinished);
+      if (late() === 0) return true;
+      ended = null;
+    }
     book.add({ fact: 'problem', problem: input.problem, status: 'open' });
-    setState(before === 'waiting' ? 'working' : before, `${count(inbox.failing - failing, 'spike')} arrived while it was ending`);
+    book.add({ fact: 'state', from: state, to: before, summary: `${count(late(), 'spike')} reported while it was ending` });
+    state = before;
     return false;
   };
 
@@ -156,7 +167,7 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
     await book.flush();
     now.step = null;
     const open: Verdict = verdict;
-    const waited = await waitUntilGone({ input, inbox, memory: quiet, measure: playbook.measure, now, checkpoint, mustTell: () => inbox.close !== null || (inbox.storm !== null && !stormTold) });
+    const waited = await waitUntilGone(desk, { memory: quiet, measure: playbook.measure, mustTell: () => inbox.close !== null || (inbox.storm !== null && !stormTold) });
     if (waited.why === 'gone' && inbox.close === null && (await end('resolved', `${waited.summary}; ${tally()}`))) break;
     verdict = open;
   }

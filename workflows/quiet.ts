@@ -1,10 +1,8 @@
 import { condition } from '@temporalio/workflow';
 import type { QuietMemory } from './carried.js';
 import { span } from './decide/figures.js';
-import type { Inbox } from './inbox.js';
 import type { Measure } from './kernel.js';
-import type { IncidentInput, IncidentView } from './messages.js';
-import { peek } from './steps.js';
+import { peek, type Desk } from './steps.js';
 
 /** Looks grow apart up to this: an incident that is open for days costs its host some hundred reads a day. */
 const MAX_WAIT_MS = 5 * 60_000;
@@ -14,19 +12,16 @@ const MAX_WAIT_MS = 5 * 60_000;
  * or a person closes the incident, or something must be told (`mustTell`). An agent that says "quiet" brings the next look forward.
  * Counters are sums, so that looks far apart miss nothing.
  */
-export async function waitUntilGone({ input, inbox, memory, measure, now, mustTell, checkpoint }: {
-  input: IncidentInput;
-  inbox: Inbox;
+export async function waitUntilGone(desk: Desk, { memory, measure, mustTell }: {
   memory: QuietMemory;
   measure: Measure | null;
-  now: { waiting: IncidentView['waiting'] };
   mustTell: () => boolean;
-  checkpoint: () => Promise<void>;
 }): Promise<{ why: 'gone'; summary: string } | { why: 'told' }> {
+  const { input, inbox, now } = desk;
   const { verifyForMs, watchForMs } = input.knobs;
   let waitMs = watchForMs;
   for (;;) {
-    await checkpoint();
+    await desk.checkpoint();
     if (mustTell()) return { why: 'told' };
     if (measure === null) {
       now.waiting = { for: 'a person closes it', until: null };
@@ -34,7 +29,7 @@ export async function waitUntilGone({ input, inbox, memory, measure, now, mustTe
       await condition(mustTell, 3_600_000);
       continue;
     }
-    const seen = await peek(input, measure.want);
+    const seen = await peek(desk, measure.want);
     const { mark, summary } = typeof seen === 'string' ? { mark: null, summary: seen } : measure.mark(seen.look, input);
     if (mark === null || mark !== memory.mark || inbox.failing !== memory.failing) {
       memory.mark = mark;

@@ -46,12 +46,13 @@ export function openRecordBook(input: IncidentInput, appendsBefore: number): Rec
 }
 
 /**
- * Tells two appends of the same number apart by what they say. The number alone would do as long as Temporal remembers; one that was put back to
- * yesterday may come to another answer at the same place, and that must not be taken for a repetition. Not by its time: that changes when a worker dies halfway.
+ * Tells two appends of the same number apart by what they decide. The number alone would do as long as Temporal remembers; one that was put back to
+ * yesterday may come to another answer at the same place, and that must not be taken for a repetition. Not by times and figures: those change when a worker
+ * dies halfway, or when a signal that arrives in the last moment makes the server ask for the same task again.
  * FNV-1a, 32 bits: enough to tell apart, not meant to protect.
  */
 function fingerprint(records: readonly Written[]): string {
-  const text = JSON.stringify(records.map(({ at: _, ...rest }) => rest));
+  const text = JSON.stringify(records.map((r) => [r.fact, 'step' in r ? r.step : '', 'decision' in r ? [r.decision, r.reason] : '', 'to' in r ? [r.from, r.to] : '', 'status' in r ? r.status : '', 'person' in r ? [r.person, r.text] : '']));
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return (hash >>> 0).toString(36);

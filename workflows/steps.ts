@@ -28,7 +28,7 @@ export interface Desk {
   inbox: Inbox;
   book: RecordBook;
   /** State, counts and what its steps found: carried from run to run. */
-  progress: Pick<Carried, 'found' | 'watching' | 'effects' | 'undone' | 'unknowns'> & { names: Record<string, number> };
+  progress: Pick<Carried, 'found' | 'watching' | 'effects' | 'undone' | 'unknowns' | 'failingAtLook'> & { names: Record<string, number> };
   now: { step: string | null; waiting: IncidentView['waiting'] };
   setState(to: 'working' | 'waiting', summary: string): void;
   /** Goes on in a new run when the history has grown. */
@@ -37,8 +37,8 @@ export interface Desk {
 
 export interface Steps {
   kernel: Kernel;
-  /** Takes back what was done, in reverse order. */
-  undoAll(): Promise<void>;
+  /** Takes back what was done, in reverse order. Returns the names of the steps that could not be taken back. */
+  undoAll(): Promise<string[]>;
   /** Names of the steps that would be undone. */
   standing(): string[];
 }
@@ -59,11 +59,11 @@ export function createSteps(desk: Desk): Steps {
   /** Before each step: what is written is written, what must stop stops. */
   const safePoint = async (step: string): Promise<void> => {
     now.step = step;
+    await book.flush();
     const by = interruption(inbox);
     if (by !== null) throw new Interrupted(by);
     // Undoing is short, and goes on in the run in which it was begun.
     if (!undoing) await desk.checkpoint();
-    await book.flush();
   };
   const keep = <T>(step: string, found: T): T => {
     progress.found[step] = found;
@@ -78,7 +78,7 @@ export function createSteps(desk: Desk): Steps {
       if (name in progress.found) return progress.found[name] as Seen | null;
       await safePoint(name);
       const began = Date.now();
-      const seen = await peek(input, want);
+      const seen = await peek(desk, want);
       const words = typeof seen === 'string' ? { summary: `could not look: ${seen}` } : say(seen.look);
       book.add({ fact: 'looked', step: name, tookMs: Date.now() - began, summary: words.summary, evidence: words.evidence ?? {} });
       return keep(name, typeof seen === 'string' ? null : seen);
@@ -140,7 +140,7 @@ export function createSteps(desk: Desk): Steps {
         await condition(() => interruption(inbox) !== null, everyMs);
         const by = interruption(inbox);
         if (by !== null) throw new Interrupted(by);
-        const seen = await peek(input, want);
+        const seen = await peek(desk, want);
         at.looks += 1;
         at.readable = typeof seen !== 'string';
         if (typeof seen === 'string') continue;
@@ -181,30 +181,33 @@ export function createSteps(desk: Desk): Steps {
     kernel,
     async undoAll() {
       undoing = true;
-      for (let last = undos.pop(); last !== undefined; last = undos.pop()) {
+      const left: string[] = [];
+      for (let last = undos.at(-1); last !== undefined; last = undos.at(-1)) {
         const { verb, args, summary } = last.undo;
-        const effects = progress.effects;
+        const { effects } = progress;
         try {
           const outcome = await kernel.effect(`undo-${last.step}`, verb, args, { summary });
           if (outcome.state === 'done') progress.undone += 1;
+          else left.push(last.step);
         } catch (error) {
+          if (!(error instanceof EndOfPlaybook)) throw error;
           // The rest is still tried: one undo of unknown outcome is no reason to leave the others standing.
-          if (!(error instanceof EndOfPlaybook)) {
-            undos.push(last);
-            throw error;
-          }
+          left.push(last.step);
         } finally {
           progress.effects = effects;
         }
+        undos.pop();
       }
+      return left;
     },
     standing: () => undos.map(({ step }) => step),
   };
 }
 
-/** One look, or the reason why there is none. */
-export async function peek(input: IncidentInput, want: LookAtContainer['want']): Promise<Seen | string> {
+/** One look, or the reason why there is none. Notes how much had been reported when it was begun: what is reported later, it may not have seen. */
+export async function peek({ input, inbox, progress }: Pick<Desk, 'input' | 'inbox' | 'progress'>, want: LookAtContainer['want']): Promise<Seen | string> {
   const { site, target, knobs } = input;
+  progress.failingAtLook = inbox.failing;
   if (target.container === undefined) return 'the incident names no container';
   try {
     const look = await looks.lookAtContainer({ site, host: target.host, container: target.container, want, enterWithinMs: knobs.enterWithinMs });

@@ -60,7 +60,9 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
   if (tried.incarnation !== incarnation) return restarted(kernel, raised);
 
   const symptom = judgeSymptom({ counter: tried.counter, refused: refusedBetween(before, tried), enteredInMs: tried.look.enteredInMs ?? null, fresh: !input.stale });
-  if (!symptom.live) kernel.decide('judge', 'wait', 'flat', 'nothing is refused now and it can be entered: a single blip is normal');
+  if (!symptom.live) {
+    kernel.decide('judge', 'wait', symptom.reason, tried.look.enteredInMs === null ? 'cannot be entered, but the event is old and nothing is refused now' : 'nothing is refused now and it can be entered: a single blip is normal');
+  }
 
   let ended = false;
   if (symptom.live && symptom.reason === 'cannot-enter') {
@@ -165,8 +167,8 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
     if (wanted === null) return { resolved: gone };
     const kept = await kernel.effect('keep-limit', 'container.ensure-limit-saved', { resource, ...wanted, incarnation }, { summary: `save ${resource} ${words(resource, wanted)}` });
     // A limit that holds and cannot be saved is left: taking it back would bring the outage back.
-    if (kept.state === 'refused') throw refuse(kept.reason, `${gone}, but ${words(resource, wanted)} is not saved and lost with the container's next restart: ${kept.summary}`);
-    if (kept.state !== 'done') throw escalate('not-saved', `${gone}, but ${words(resource, wanted)} may not be saved and lost with the container's next restart: ${kept.summary}`);
+    if (kept.state === 'refused') throw refuse(kept.reason, `${gone}, but ${words(resource, wanted)} is not saved, and lost with the container's next restart: ${kept.summary}`);
+    if (kept.state !== 'done') throw escalate('not-saved', `${gone}, but ${words(resource, wanted)} is perhaps not saved, and then lost with the container's next restart: ${kept.summary}`);
     return { resolved: gone };
   }
 }
