@@ -1,7 +1,7 @@
 import { EVENT_KINDS } from '../events/event.js';
 import { PLAYBOOK_NAMES, PLAYBOOKS, type PlaybookManifest } from '../events/playbooks.js';
 import { didYouMean } from './did-you-mean.js';
-import { duration } from './schema.js';
+import { duration, type Policy } from './schema.js';
 
 /** A mistake that no single field shows. `key`: the mistake is the name, not the value. */
 export interface Finding {
@@ -111,7 +111,7 @@ function* ruleFindings(rules: Data[]): Generator<Finding> {
  * Bounds of each duration, in milliseconds, and what goes wrong outside of them. `profile: lab` is freed from the lower bound only:
  * a rehearsal may be quick, it may not be endless.
  */
-const BOUNDS: { path: string[]; floor: number; ceiling: number; below: string }[] = [
+const BOUNDS: { path: [keyof Policy, ...string[]]; floor: number; ceiling: number; below: string }[] = [
   { path: ['coalesce'], floor: 100, ceiling: 2_000, below: 'each event of a burst would become a signal of its own' },
   { path: ['eventMaxAge'], floor: 60_000, ceiling: 86_400_000, below: 'events that waited for a restart would all count as stale' },
   { path: ['stormBrake', 'window'], floor: 60_000, ceiling: 3_600_000, below: 'hosts that fail one after the other would not be seen as one storm' },
