@@ -7,6 +7,7 @@ import type { Env, Servers } from './find-servers.js';
 import type { Layout } from './layout.js';
 import type { NatsIdentities } from './nats-identities.js';
 import { inboxPrefixOf } from './nats-permissions.js';
+import { AGENT_NODE_FLAGS } from './node-flags.js';
 import type { StackPorts } from './ports.js';
 import { inCheckout } from './root.js';
 import type { Settings } from './settings.js';
@@ -58,8 +59,8 @@ export function childSpecs(plan: StackPlan): Record<ChildRole, ChildSpec> {
   const env = { ...Object.fromEntries(HANDED_ON.flatMap((name) => (plan.env[name] === undefined ? [] : [[name, plan.env[name]]]))), [STACK_MARK]: plan.mark };
   const spec = (role: ChildRole, argv: [string, ...string[]], serves: () => Promise<boolean>, graceMs: number): ChildSpec =>
     ({ role, argv, env, logFile: layout.log(role), serves, graceMs, familyDiesToo: role === 'lab' });
-  const ours = (role: (typeof OURS)[number], entry: string[], graceMs: number): ChildSpec =>
-    spec(role, [process.execPath, inCheckout('build', ...entry), '--settings', layout.settings(role)], () => isHealthy(ports[role]), graceMs);
+  const ours = (role: (typeof OURS)[number], entry: string[], graceMs: number, nodeFlags: readonly string[] = []): ChildSpec =>
+    spec(role, [process.execPath, ...nodeFlags, inCheckout('build', ...entry), '--settings', layout.settings(role)], () => isHealthy(ports[role]), graceMs);
   return {
     nats: spec('nats', [servers.natsServer, '--config', join(layout.run, 'nats.conf')], () => isHealthy(ports.natsMonitor), 10_000),
     temporal: spec('temporal', temporalArgv(servers.temporal, join(layout.data('temporal'), 'temporal.db'), ports), () => temporalServes(ports.temporalHttp), 15_000),
@@ -67,6 +68,6 @@ export function childSpecs(plan: StackPlan): Record<ChildRole, ChildSpec> {
     // As long as the longest act on a host may take to come to a state that can be recorded.
     effector: ours('effector', ['workers', 'effector', 'main.js'], 30_000),
     lab: ours('lab', ['lab', 'main.js'], 15_000),
-    agent: ours('agent', ['workers', 'agent', 'main.js'], 10_000),
+    agent: ours('agent', ['workers', 'agent', 'main.js'], 10_000, AGENT_NODE_FLAGS),
   };
 }

@@ -35,7 +35,7 @@ export const BRIDGE: Partial<ConsumerConfig> & { durable_name: string } = {
   ack_policy: AckPolicy.Explicit,
   deliver_policy: DeliverPolicy.All,
   ack_wait: 30 * SECOND,
-  max_ack_pending: 1000,
+  max_ack_pending: 5000,
   max_deliver: -1,
 };
 
