@@ -187,7 +187,7 @@ test('provisioning a second time changes nothing, and repairs what somebody chan
   await jsm.streams.update('EVT', { max_age: 1_000_000_000 * 3600 });
   await provision(admin);
   expect((await jsm.streams.info('EVT')).config.max_age).toBe(before.config.max_age);
-  expect((await jsm.consumers.info('EVT', 'bridge')).config).toMatchObject({ ack_wait: 30_000_000_000, max_ack_pending: 1000, max_deliver: -1 });
+  expect((await jsm.consumers.info('EVT', 'bridge')).config).toMatchObject({ ack_wait: 30_000_000_000, max_ack_pending: 5000, max_deliver: -1 });
 });
 
 test('while intake is shut an event is refused and nothing that lies there is lost; the audit goes on', async () => {
