@@ -20,6 +20,8 @@ import { createRecords } from './record-activity.js';
 const MAX_CACHED_WORKFLOWS = 400;
 // Local activities are appends to the audit: they end within seconds or are tried again after the restart.
 const SHUTDOWN_GRACE = '10 seconds';
+// After kill -9 the tasks of open incidents still wait for the process that is gone, this long. The default of 10 s is a third of some drills.
+const STICKY_FOR = '2 seconds';
 const FLUSH_MS = 5_000;
 
 const settings = readSettings('engine', process.argv);
@@ -55,6 +57,7 @@ const worker = await Worker.create({
   enableNonLocalActivities: false,
   maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
   shutdownGraceTime: SHUTDOWN_GRACE,
+  stickyQueueScheduleToStartTimeout: STICKY_FOR,
   identity: `engine@${process.pid}`,
 }).catch(endBecause(log, 'the workflow worker cannot be made'));
 const running = worker.run();
