@@ -84,8 +84,9 @@ export function createSshTransport({ runtimeDir, connectTimeoutSeconds = 5 }: Ss
         const { kind, mayHaveArrived, means } = classifySshFailure(ran.stderr, ran.stdout !== '');
         return { text: ran.stdout, failure: new FarSideFailure(kind, `${where}: ${means}${said === '' ? '' : ` (${said})`}`, { mayHaveArrived }) };
       }
-      const kind = ran.exitCode === 64 || ran.exitCode === 126 || ran.exitCode === 127 ? 'refused' : 'incomplete';
-      return { text: ran.stdout, failure: new FarSideFailure(kind, `${where}: the helper ended with ${ran.exitCode} (${said})`, { mayHaveArrived: kind !== 'refused' }) };
+      // Without a word: it is not there, or not configured; asking again helps nothing. Shells say 126 and 127 for what cannot be run, the helper 64.
+      const kind = ran.stdout === '' ? 'refused' : 'incomplete';
+      return { text: ran.stdout, failure: new FarSideFailure(kind, `${where}: the helper ended with ${ran.exitCode} (${said})`, { mayHaveArrived: ![64, 126, 127].includes(ran.exitCode) }) };
     },
     async close() {
       await Promise.all([...masters.values()].map((argv) => runBounded('ssh', argv, { input: '', timeoutMs: 2000, maxBytes: 4096, env, whenLate: 'end' }).catch(() => undefined)));
