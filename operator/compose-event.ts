@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { event, type NightshiftEvent } from '../events/event.js';
 import { eventSubject, isToken } from '../events/subjects.js';
 
@@ -18,10 +18,12 @@ export function composeEvent(draft: unknown, { site, id, now }: { site: string; 
   if (!parsed.success) return { problems: parsed.error.issues.map(problemLine) };
 
   const [, sourceSite, sourceHost, ...rest] = parsed.data.source.split('/');
-  if (rest.length > 0 || sourceSite === undefined || sourceHost === undefined || !isToken(sourceHost)) return { problems: [`source: ${JSON.stringify(parsed.data.source)} is not /<site>/<host>`] };
+  if (rest.length > 0 || sourceSite === undefined || sourceHost === undefined || !isToken(sourceHost))
+    return { problems: [`source: ${JSON.stringify(parsed.data.source)} is not /<site>/<host>`] };
   if (sourceSite !== site) return { problems: [`source: names site ${sourceSite}, this stack is ${site}`] };
   const speaksFor = 'witness' in parsed.data.data ? [parsed.data.data.host, parsed.data.data.witness] : [parsed.data.data.host];
-  if (!speaksFor.includes(sourceHost)) return { problems: [`source: ${sourceHost} speaks about ${parsed.data.data.host}; a host speaks about itself, a witness for itself`] };
+  if (!speaksFor.includes(sourceHost))
+    return { problems: [`source: ${sourceHost} speaks about ${parsed.data.data.host}; a host speaks about itself, a witness for itself`] };
   return { event: parsed.data, subject: eventSubject(site, sourceHost, parsed.data.type) };
 }
 

@@ -6,7 +6,11 @@ import { within } from './deadline.js';
 
 /** NATS does not answer, or does not let us in. */
 export class NatsUnavailable extends Error {
-  constructor(message: string, readonly forbidden: boolean, options?: { cause?: unknown }) {
+  constructor(
+    message: string,
+    readonly forbidden: boolean,
+    options?: { cause?: unknown },
+  ) {
     super(message, options);
     this.name = 'NatsUnavailable';
   }
@@ -21,7 +25,10 @@ export class TemporalUnavailable extends Error {
 }
 
 /** Connects to the stack's NATS as the operator. A person waits for the answer: it fails after `timeoutMs`, where the processes of the stack would go on trying. */
-export async function connectOperatorNats(stack: StackFile, { timeoutMs, name, signal }: { timeoutMs: number; name: string; signal?: AbortSignal }): Promise<NatsConnection> {
+export async function connectOperatorNats(
+  stack: StackFile,
+  { timeoutMs, name, signal }: { timeoutMs: number; name: string; signal?: AbortSignal },
+): Promise<NatsConnection> {
   const port = processOf(stack, 'nats').ports['client'];
   if (port === undefined) throw new Error(`stack.json in ${stack.dir} does not say which port NATS clients use`);
   const operator = processOf(stack, 'operator');
@@ -42,12 +49,19 @@ export async function connectOperatorNats(stack: StackFile, { timeoutMs, name, s
     });
   } catch (cause) {
     if (signal?.aborted === true) throw signal.reason;
-    if (refused !== null) throw new NatsUnavailable(`NATS at ${servers} does not accept the operator's credentials (${operator.credentials ?? 'none'}): ${refused}`, true, { cause });
+    if (refused !== null)
+      throw new NatsUnavailable(`NATS at ${servers} does not accept the operator's credentials (${operator.credentials ?? 'none'}): ${refused}`, true, {
+        cause,
+      });
     throw new NatsUnavailable(`NATS at ${servers} does not answer (tried for ${Math.round(timeoutMs / 1000)} s)`, false, { cause });
   }
 }
 
-export interface TemporalSession { client: Client; connection: Connection; close(): Promise<void> }
+export interface TemporalSession {
+  client: Client;
+  connection: Connection;
+  close(): Promise<void>;
+}
 
 /** Connects to the stack's Temporal. The client is loaded only here: it takes longer than most commands need in all. */
 export async function connectTemporal(stack: StackFile, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<TemporalSession> {

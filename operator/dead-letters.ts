@@ -5,13 +5,25 @@ import { event } from '../events/event.js';
 import { messageAt, readStream, type Lying } from './read-stream.js';
 
 /** A dead letter with its place in DLQ. */
-export interface StoredLetter { seq: number; receivedAt: string; letter: DeadLetter }
+export interface StoredLetter {
+  seq: number;
+  receivedAt: string;
+  letter: DeadLetter;
+}
 
 /** The newest dead letters, oldest first, at most `limit`; and how many there are in all. */
-export async function newestLetters(nc: NatsConnection, { reason, since, limit, signal }: { reason?: string; since?: Date; limit: number; signal: AbortSignal }): Promise<{ letters: StoredLetter[]; total: number }> {
+export async function newestLetters(
+  nc: NatsConnection,
+  { reason, since, limit, signal }: { reason?: string; since?: Date; limit: number; signal: AbortSignal },
+): Promise<{ letters: StoredLetter[]; total: number }> {
   const letters: StoredLetter[] = [];
   let total = 0;
-  for await (const lying of readStream(nc, { stream: 'DLQ', subjects: [reason === undefined ? 'dlq.>' : `dlq.${reason}.>`], signal, ...(since === undefined ? {} : { since }) })) {
+  for await (const lying of readStream(nc, {
+    stream: 'DLQ',
+    subjects: [reason === undefined ? 'dlq.>' : `dlq.${reason}.>`],
+    signal,
+    ...(since === undefined ? {} : { since }),
+  })) {
     total += 1;
     letters.push(letterOf(lying));
     // The stream may be half a gigabyte; only what will be shown is kept.

@@ -1,6 +1,9 @@
 /** What did not come in time. */
 export class DeadlineError extends Error {
-  constructor(readonly what: string, readonly afterMs: number) {
+  constructor(
+    readonly what: string,
+    readonly afterMs: number,
+  ) {
     super(`${what}: no answer within ${afterMs < 1000 ? `${afterMs} ms` : `${Math.round(afterMs / 100) / 10} s`}`);
     this.name = 'DeadlineError';
   }
@@ -18,6 +21,9 @@ export function within<T>(promise: Promise<T>, ms: number, what: string, signal?
     };
     if (signal?.aborted === true) return aborted();
     signal?.addEventListener('abort', aborted);
-    promise.then((value) => finish(() => resolve(value)), (error: unknown) => finish(() => reject(error)));
+    promise.then(
+      (value) => finish(() => resolve(value)),
+      (error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error), { cause: error }))),
+    );
   });
 }

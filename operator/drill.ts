@@ -1,6 +1,6 @@
 import { openAuditLog, type AuditLog } from '../activities/audit-log.js';
 import type { IncidentState } from '../events/incident.js';
-import { labClient } from '../lab/client.js';
+import { labClient, type LabClient } from '../lab/client.js';
 import type { Drill } from '../lab/drills/drill.js';
 import { DRILLS } from '../lab/drills/drills.js';
 import { inCheckout } from '../stack/root.js';
@@ -39,7 +39,11 @@ export interface DrillResult {
 /** The drill of a name; UnknownDrill when there is none. */
 export function drillNamed(name: string): Drill {
   const found = DRILLS.find((drill) => drill.name === name);
-  if (found === undefined) throw new UnknownDrill(name, DRILLS.map((drill) => drill.name));
+  if (found === undefined)
+    throw new UnknownDrill(
+      name,
+      DRILLS.map((drill) => drill.name),
+    );
   return found;
 }
 
@@ -58,8 +62,7 @@ export async function runDrill({ stack, name, out, json, signal, timeoutMs, time
     const lab = labClient(nc, stack.site);
     const budget = timeoutMs === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     tell(`drill ${drill.name}: ${firstSentence(drill.about)}`);
-    await lab.reset();
-    await endOfEarlier(audit, drill.expects.problem, budget, out);
+    await endOfEarlier(audit, lab, drill.expects.problem, budget, out);
 
     const after = await audit.lastSeq();
     const startedAt = Date.now();
@@ -67,11 +70,19 @@ export async function runDrill({ stack, name, out, json, signal, timeoutMs, time
     const clock = drillClock(drill.withinMs, budget);
     try {
       const incident = await openingOf(audit, drill.expects.problem, after, clock.signal);
-      const state = incident === null ? null : await watchIncident(audit, incident, (stored) => {
-        clock.heard(stored);
-        const line = json ? '' : timelineLine(stored, timeline);
-        if (line !== '') out.line(line);
-      }, clock.signal);
+      const state =
+        incident === null
+          ? null
+          : await watchIncident(
+              audit,
+              incident,
+              (stored) => {
+                clock.heard(stored);
+                const line = json ? '' : timelineLine(stored, timeline);
+                if (line !== '') out.line(line);
+              },
+              clock.signal,
+            );
       signal.throwIfAborted();
       const tookMs = Date.now() - startedAt;
       const problems: string[] = [];
@@ -81,7 +92,15 @@ export async function runDrill({ stack, name, out, json, signal, timeoutMs, time
         const records = (await audit.ofIncident(incident)).map(({ record }) => record);
         problems.push(...drill.verify({ records, hostLog: await lab.log(logFrom) }));
       }
-      const result: DrillResult = { id: drill.name, passed: problems.length === 0, incident, state, tookMs, problems, pending: incident !== null && state === null };
+      const result: DrillResult = {
+        id: drill.name,
+        passed: problems.length === 0,
+        incident,
+        state,
+        tookMs,
+        problems,
+        pending: incident !== null && state === null,
+      };
       if (json) out.json(result);
       else for (const line of verdictLines(result, stack)) out.line(line);
       return result;
@@ -101,16 +120,19 @@ export function verdictLines({ id, passed, incident, tookMs, problems }: DrillRe
     passed ? `drill ${id} passed in ${span(tookMs)}: the audit and the host's own log say the same` : `drill ${id} failed after ${span(tookMs)}:`,
     ...problems.map((problem) => `  ${problem}`),
     'Look next:',
-    ...(incident === null ? [`  npx nightshift doctor${dir}`, `  npx nightshift event tail --since 5m${dir}`] : [`  npx nightshift incident show ${incident}${dir}`]),
+    ...(incident === null
+      ? [`  npx nightshift doctor${dir}`, `  npx nightshift event tail --since 5m${dir}`]
+      : [`  npx nightshift incident show ${incident}${dir}`]),
     ...(ui === undefined ? [] : [`  http://127.0.0.1:${ui} (Temporal's own view, for developers)`]),
   ];
 }
 
 /** An earlier incident of the same problem would swallow the drill's events: its symptom is gone after the reset, so it ends by itself. */
-async function endOfEarlier(audit: AuditLog, problem: string, signal: AbortSignal, out: Pick<Output, 'message'>): Promise<void> {
+async function endOfEarlier(audit: AuditLog, lab: LabClient, problem: string, signal: AbortSignal, out: Pick<Output, 'message'>): Promise<void> {
   const last = await audit.problem(problem);
   if (last === null || last.record.status === 'ended') return;
   out.message(`incident ${last.record.incident} of an earlier drill is still open: waiting for its end`);
+  await lab.reset();
   for await (const { record } of audit.follow({ incident: last.record.incident, afterSeq: 0, signal })) {
     if (record.fact === 'state' && (record.to === 'resolved' || record.to === 'closed')) return;
   }

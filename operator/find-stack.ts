@@ -2,7 +2,11 @@ import { readStackFile, type StackFile } from '../stack/stack-file.js';
 
 /** Nothing runs in that directory, or its stack.json cannot be read. */
 export class NoStackError extends Error {
-  constructor(message: string, readonly hint: string, options?: { cause?: unknown }) {
+  constructor(
+    message: string,
+    readonly hint: string,
+    options?: { cause?: unknown },
+  ) {
     super(message, options);
     this.name = 'NoStackError';
   }

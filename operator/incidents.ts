@@ -55,7 +55,22 @@ function foldIncident(records: readonly Told[]): { seq: number; incident: Incide
   const opening = inOrder.find(({ record }) => record.fact === 'opened');
   if (opening === undefined || opening.record.fact !== 'opened') return null;
   const { incident: id, problem, target, playbook, mode, at: openedAt } = opening.record;
-  const incident: Incident = { id, problem, target, playbook, mode, state: 'working', openedAt, endedAt: null, step: null, effects: 0, undone: 0, events: 0, lastLine: '', lastAt: openedAt };
+  const incident: Incident = {
+    id,
+    problem,
+    target,
+    playbook,
+    mode,
+    state: 'working',
+    openedAt,
+    endedAt: null,
+    step: null,
+    effects: 0,
+    undone: 0,
+    events: 0,
+    lastLine: '',
+    lastAt: openedAt,
+  };
   // A workflow that runs again after a restore records its outcomes a second time: an operation counts once.
   const changed = new Set<string>();
   // The opening event stands in the opening; it may stand in a batch of its own as well.

@@ -5,7 +5,8 @@
  * Covered: C0 and C1 controls and DEL (with them every ANSI escape), bidi controls, zero-width and other invisible characters, line and
  * paragraph separators, tag characters, variation selectors, private use, lone surrogates, noncharacters, and stacks of combining marks.
  */
-const NOT_SHOWN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}\u00a0\u2000-\u200a\u202f\u205f]/u;
+const NOT_SHOWN =
+  /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}\u00a0\u2000-\u200a\u202f\u205f]/u;
 /** More marks on one letter than any script needs climb over the lines above. */
 const MOST_MARKS = 3;
 
@@ -38,6 +39,3 @@ function written(char: string): string {
   const code = char.codePointAt(0) ?? 0;
   return code <= 0xff ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
 }
-
-/** The same for a whole value that is about to be printed as JSON for people: strings inside it, keys too. */
-export const inertJson = (value: unknown, indent?: number): string => inertLines(JSON.stringify(value, null, indent) ?? 'undefined').join('\n');

@@ -1,5 +1,7 @@
 /** How times are shown: the reader's own zone, or UTC. */
-export interface Zone { utc: boolean }
+export interface Zone {
+  utc: boolean;
+}
 
 /** `19:29:04`. */
 export function clock(at: string, { utc }: Zone): string {

@@ -10,7 +10,9 @@ export interface Output {
   message(text: string): void;
 }
 
-export interface Sink { write(text: string): unknown }
+export interface Sink {
+  write(text: string): unknown;
+}
 
 export const createOutput = (stdout: Sink, stderr: Sink): Output => ({
   line: (text) => void stdout.write(`${text}\n`),
@@ -25,7 +27,9 @@ export const createOutput = (stdout: Sink, stderr: Sink): Output => ({
  */
 export function asciiJson(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, null, indent) ?? 'null';
-  return text.replace(/[^\x20-\x7e\n]/gu, (char) => (inert(char) === char ? char : [...utf16(char)].map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('')));
+  return text.replace(/[^\x20-\x7e\n]/gu, (char) =>
+    inert(char) === char ? char : [...utf16(char)].map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join(''),
+  );
 }
 
 function* utf16(char: string): Iterable<number> {
@@ -38,4 +42,3 @@ export function failureText(failure: { code: string; message: string; hint?: str
   if (json) return asciiJson({ error: { code, message, ...(hint === undefined ? {} : { hint }) } });
   return hint === undefined ? `nightshift: ${message}` : `nightshift: ${message}\n  ${hint}`;
 }
-

@@ -1,7 +1,13 @@
 import { jetstream, jetstreamManager, type NatsConnection } from '../activities/nats.js';
 
 /** A message as it lies in a stream. */
-export interface Lying { seq: number; subject: string; receivedAt: string; data: Uint8Array; messageId: string }
+export interface Lying {
+  seq: number;
+  subject: string;
+  receivedAt: string;
+  data: Uint8Array;
+  messageId: string;
+}
 
 export interface ReadStream {
   stream: 'EVT' | 'AUDIT' | 'DLQ' | 'ADV';
@@ -35,7 +41,10 @@ export async function* readStream(nc: NatsConnection, { stream, subjects, since,
     if (signal.aborted) return;
     for await (const msg of messages) {
       yield {
-        seq: msg.seq, subject: msg.subject, receivedAt: fromNanos(msg.info.timestampNanos), data: msg.data,
+        seq: msg.seq,
+        subject: msg.subject,
+        receivedAt: fromNanos(msg.info.timestampNanos),
+        data: msg.data,
         messageId: msg.headers?.get('Nats-Msg-Id') ?? '',
       };
       if (!follow && msg.info.pending === 0) return;

@@ -18,7 +18,14 @@ export async function reloadConfig(nc: NatsConnection, site: string, timeoutMs: 
     try {
       said = answer.parse((await nc.request(`ctl.${site}.reload.${holder}`, '{}', { timeout: timeoutMs })).json());
     } catch (error) {
-      said = { silent: error instanceof Error && error.name === 'NoRespondersError' ? 'nobody listens: it is not running' : error instanceof Error ? error.message : String(error) };
+      said = {
+        silent:
+          error instanceof Error && error.name === 'NoRespondersError'
+            ? 'nobody listens: it is not running'
+            : error instanceof Error
+              ? error.message
+              : String(error),
+      };
     }
     answers[holder] = said;
     if (!('accepted' in said) || !said.accepted) break;

@@ -15,15 +15,33 @@ export type Told =
  * Sends an update to the workflow of an incident and waits until it has been handled. A workflow id names a problem, not an occurrence of it, so the workflow is
  * first asked which incident it is: a close that was meant for last night's must not hit this morning's.
  */
-export async function tellIncident({ client, connection }: TemporalSession, { incident, problem, update, argument, timeoutMs }: {
-  incident: string; problem: string; update: string; argument: unknown; timeoutMs: number;
-}): Promise<Told> {
-  const { WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError, QueryNotRegisteredError, isGrpcServiceError } = await import('@temporalio/client');
+export async function tellIncident(
+  { client, connection }: TemporalSession,
+  {
+    incident,
+    problem,
+    update,
+    argument,
+    timeoutMs,
+  }: {
+    incident: string;
+    problem: string;
+    update: string;
+    argument: unknown;
+    timeoutMs: number;
+  },
+): Promise<Told> {
+  const { WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError, QueryNotRegisteredError, isGrpcServiceError } =
+    await import('@temporalio/client');
   const handle: WorkflowHandle = client.workflow.getHandle(problem);
   try {
     return await connection.withDeadline(Date.now() + timeoutMs, async (): Promise<Told> => {
-      const view = await handle.query<IncidentView>(VIEW);
-      if (view.incident !== incident) return { state: 'gone', why: `the problem is now incident ${view.incident}` };
+      const { status, memo } = await handle.describe();
+      if (status.name !== 'RUNNING') return { state: 'gone', why: `its workflow does not run: ${status.name.toLowerCase()}` };
+      // The engine writes it there at the start; who started a workflow by hand may not have.
+      const inMemo = memo?.['incident'];
+      const named = typeof inMemo === 'string' ? inMemo : (await handle.query<IncidentView>(VIEW)).incident;
+      if (named !== incident) return { state: 'gone', why: `the problem is now incident ${named}` };
       await handle.executeUpdate(update, { args: [argument] });
       return { state: 'accepted' };
     });
@@ -33,7 +51,8 @@ export async function tellIncident({ client, connection }: TemporalSession, { in
     if (error instanceof QueryNotRegisteredError) return { state: 'rejected', why: 'the running workflow is of a version that cannot be asked' };
     const status = isGrpcServiceError(error) ? error.code : causeCode(error);
     // 4: deadline exceeded, 1: cancelled. The server answered the connection, so what is silent is the worker behind it.
-    if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || status === 4 || status === 1) throw new DeadlineError('the engine, through Temporal', timeoutMs);
+    if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || status === 4 || status === 1)
+      throw new DeadlineError('the engine, through Temporal', timeoutMs);
     throw error;
   }
 }

@@ -5,7 +5,11 @@ import { paint, type Tone } from './paint.js';
 import { padded, wrapped } from './width.js';
 
 /** A record with its place in the audit stream. Structurally the audit log's `Stored`; named here so that rendering needs no client. */
-export interface Told { seq: number; receivedAt: string; record: AuditRecord }
+export interface Told {
+  seq: number;
+  receivedAt: string;
+  record: AuditRecord;
+}
 
 export interface TimelineOptions extends Zone {
   /** Wrap to this many columns; absent: a pipe, one physical line a fact. */
@@ -14,21 +18,30 @@ export interface TimelineOptions extends Zone {
 }
 
 /** What one record says, apart from how it is shown. */
-export interface Saying { at: string; verb: string; text: string; tone: Tone }
+export interface Saying {
+  at: string;
+  verb: string;
+  text: string;
+  tone: Tone;
+}
 
 const VERB_COLUMNS = 8;
 const INDENT = ' '.repeat('00:00:00 '.length + VERB_COLUMNS + 1);
 
 /** The line of one record, or '' for one that is bookkeeping. An `opened` record says two things, in two lines: what was seen, and what it opened. */
 export const timelineLine = (stored: Told, options: TimelineOptions): string =>
-  sayings(stored).map((saying) => lineOf(saying, options)).join('\n');
+  sayings(stored)
+    .map((saying) => lineOf(saying, options))
+    .join('\n');
 
 /**
  * The timeline of one incident as it is read afterwards: in stream order, each record once, without claims whose outcome is known
  * and without the batch that opened it (its first line says that already).
  */
 export function timeline(records: readonly Told[], options: TimelineOptions): string[] {
-  return toldInOrder(records).map((stored) => timelineLine(stored, options)).filter((line) => line !== '');
+  return toldInOrder(records)
+    .map((stored) => timelineLine(stored, options))
+    .filter((line) => line !== '');
 }
 
 /** The records that `timeline` shows. */
@@ -56,11 +69,26 @@ export function sayings({ receivedAt, record }: Told): Saying[] {
         { at, verb: 'opened', text: `${record.playbook}, ${record.mode}, for ${targetText(record.target)} (${record.incident})`, tone: 'strong' },
       ];
     case 'events':
-      return [{ at, verb: 'seen', text: record.count === 1 ? record.last.text : `${record.count} events; last: ${record.last.text}${membersText(record.members)}`, tone: 'plain' }];
+      return [
+        {
+          at,
+          verb: 'seen',
+          text: record.count === 1 ? record.last.text : `${record.count} events; last: ${record.last.text}${membersText(record.members)}`,
+          tone: 'plain',
+        },
+      ];
     case 'looked':
       return [{ at, verb: 'looked', text: record.summary, tone: 'plain' }];
     case 'decided':
-      return [{ at, verb: 'decided', text: withReason(record.summary || record.decision, record.reason), tone: 'plain' }];
+      // A refusal reads like an act, whoever refused.
+      return [
+        {
+          at,
+          verb: record.decision.startsWith('no-') ? 'refused' : 'decided',
+          text: withReason(record.summary || record.decision, record.reason),
+          tone: 'plain',
+        },
+      ];
     case 'intent':
       return [{ at, verb: 'acts', text: record.summary, tone: 'act' }];
     case 'outcome':
@@ -73,11 +101,32 @@ export function sayings({ receivedAt, record }: Told): Saying[] {
     case 'problem':
       return [];
     case 'config':
-      return [{ at, verb: 'config', text: record.accepted ? `${record.config} in force, from ${record.file}` : `${record.file} refused: ${record.problems.join('; ')}`, tone: record.accepted ? 'plain' : 'bad' }];
+      return [
+        {
+          at,
+          verb: 'config',
+          text: record.accepted ? `${record.config} in force, from ${record.file}` : `${record.file} refused: ${record.problems.join('; ')}`,
+          tone: record.accepted ? 'plain' : 'bad',
+        },
+      ];
     case 'deadletters':
-      return [{ at, verb: 'refused', text: `${record.count} ${record.count === 1 ? 'message' : 'messages'} of ${record.host ?? 'an unknown host'}: ${record.reason}`, tone: 'warn' }];
+      return [
+        {
+          at,
+          verb: 'refused',
+          text: `${record.count} ${record.count === 1 ? 'message' : 'messages'} of ${record.host ?? 'an unknown host'}: ${record.reason}`,
+          tone: 'warn',
+        },
+      ];
     case 'stack':
-      return [{ at, verb: 'stack', text: `${record.role} ${record.change}: ${record.summary}`, tone: record.change === 'ended' || record.change === 'intake-stopped' ? 'warn' : 'plain' }];
+      return [
+        {
+          at,
+          verb: 'stack',
+          text: `${record.role} ${record.change}: ${record.summary}`,
+          tone: record.change === 'ended' || record.change === 'intake-stopped' ? 'warn' : 'plain',
+        },
+      ];
     default:
       // A record of a later version: shown as what it is rather than hidden.
       return [{ at: receivedAt, verb: 'record', text: JSON.stringify(record), tone: 'plain' }];
@@ -101,7 +150,10 @@ function outcomeSaying(record: Outcome): Saying {
   }
 }
 
-const STATE_TONE = { working: 'plain', waiting: 'plain', refused: 'warn', escalated: 'bad', resolved: 'good', closed: 'strong' } as const satisfies Record<string, Tone>;
+const STATE_TONE = { working: 'plain', waiting: 'plain', refused: 'warn', escalated: 'bad', resolved: 'good', closed: 'strong' } as const satisfies Record<
+  string,
+  Tone
+>;
 
 function lineOf({ at, verb, text, tone }: Saying, { utc, columns, color }: TimelineOptions): string {
   const head = `${clock(at, { utc })} ${paint(padded(inert(verb), VERB_COLUMNS), tone, color === true)} `;

@@ -22,5 +22,8 @@ export interface Context {
 }
 
 /** What the timeline needs of it. */
-export const timelineOptions = ({ utc, color, columns }: Context): { utc: boolean; color: boolean; columns?: number } =>
-  ({ utc, color, ...(columns === undefined ? {} : { columns }) });
+export const timelineOptions = ({ utc, color, columns }: Context): { utc: boolean; color: boolean; columns?: number } => ({
+  utc,
+  color,
+  ...(columns === undefined ? {} : { columns }),
+});

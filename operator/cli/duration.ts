@@ -10,8 +10,10 @@ export function durationArgument(text: string): number {
 }
 
 /** A whole number within bounds. */
-export const countArgument = (most: number) => (text: string): number => {
-  const n = Number(text);
-  if (!/^[1-9]\d*$/.test(text) || n > most) throw new InvalidArgumentError(`Give a whole number from 1 to ${most}.`);
-  return n;
-};
+export const countArgument =
+  (most: number) =>
+  (text: string): number => {
+    const n = Number(text);
+    if (!/^[1-9]\d*$/.test(text) || n > most) throw new InvalidArgumentError(`Give a whole number from 1 to ${most}.`);
+    return n;
+  };

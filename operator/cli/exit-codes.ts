@@ -17,7 +17,13 @@ export const EXIT_TABLE: readonly (readonly [Exit, string])[] = [
 
 /** Ends a command: `code` is for programs and stable, `message` says who, what and what we saw, `hint` what to do next. */
 export class CliError extends Error {
-  constructor(readonly exit: Exit, readonly code: string, message: string, readonly hint?: string, options?: { cause?: unknown }) {
+  constructor(
+    readonly exit: Exit,
+    readonly code: string,
+    message: string,
+    readonly hint?: string,
+    options?: { cause?: unknown },
+  ) {
     super(message, options);
     this.name = 'CliError';
   }

@@ -5,7 +5,12 @@ import { DeadlineError } from '../deadline.js';
 import { UnknownDrill } from '../unknown-drill.js';
 import { CliError, EXIT, type Exit } from './exit-codes.js';
 
-export interface Failure { exit: Exit; code: string; message: string; hint?: string | undefined }
+export interface Failure {
+  exit: Exit;
+  code: string;
+  message: string;
+  hint?: string | undefined;
+}
 
 /** What an error means to the person or program that ran the command. The chain of causes is told: `doctor` is not always at hand at night. */
 export function failureOf(error: unknown): Failure {
@@ -16,8 +21,15 @@ export function failureOf(error: unknown): Failure {
       ? { exit: EXIT.forbidden, code: 'forbidden', message: error.message, hint: 'the credentials file is named in stack.json, role operator' }
       : { exit: EXIT.failed, code: 'nats_unavailable', message: error.message, hint: 'see what is down: nightshift doctor' };
   }
-  if (error instanceof TemporalUnavailable) return { exit: EXIT.failed, code: 'temporal_unavailable', message: told(error), hint: 'see what is down: nightshift doctor' };
-  if (error instanceof DeadlineError) return { exit: EXIT.timedOut, code: 'timed_out', message: error.message, hint: 'give it longer with --timeout 60s, or see what is down: nightshift doctor' };
+  if (error instanceof TemporalUnavailable)
+    return { exit: EXIT.failed, code: 'temporal_unavailable', message: told(error), hint: 'see what is down: nightshift doctor' };
+  if (error instanceof DeadlineError)
+    return {
+      exit: EXIT.timedOut,
+      code: 'timed_out',
+      message: error.message,
+      hint: 'give it longer with --timeout 60s, or see what is down: nightshift doctor',
+    };
   if (error instanceof UnknownDrill) return { exit: EXIT.notFound, code: 'not_found', message: error.message, hint: 'nightshift drill ls' };
   if (error instanceof z.ZodError) return { exit: EXIT.failed, code: 'unreadable', message: z.prettifyError(error) };
   const message = error instanceof Error ? told(error) : String(error);

@@ -17,6 +17,11 @@ export async function incidentArgument(audit: AuditLog, word: string): Promise<F
     case 'unknown':
       throw new CliError(EXIT.notFound, 'not_found', `no incident ${shown}`, 'see which there are: nightshift incident ls --all');
     case 'ambiguous':
-      throw new CliError(EXIT.usage, 'ambiguous', `${shown} names ${answer.candidates.length} incidents: ${answer.candidates.slice(0, 5).join(', ')}`, 'give more of the id');
+      throw new CliError(
+        EXIT.usage,
+        'ambiguous',
+        `${shown} names ${answer.candidates.length} incidents: ${answer.candidates.slice(0, 5).join(', ')}`,
+        'give more of the id',
+      );
   }
 }

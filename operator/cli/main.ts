@@ -65,8 +65,11 @@ async function main(args: readonly string[]): Promise<number> {
   };
   const said: string[] = [];
   const program = createProgram({
-    run, version: (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version,
-    out: (text) => void stdout.write(text), err: (text) => void said.push(text), columns: stdout.isTTY === true ? stdout.columns : 100,
+    run,
+    version: (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version,
+    out: (text) => void stdout.write(text),
+    err: (text) => void said.push(text),
+    columns: stdout.isTTY === true ? stdout.columns : 100,
   });
   try {
     await program.parseAsync([...args], { from: 'user' });
@@ -82,7 +85,12 @@ async function main(args: readonly string[]): Promise<number> {
   function usage(error: CommanderError, text: string): number {
     if (error.exitCode === 0) return EXIT.done;
     // Without a subcommand commander shows the help of the group; that is a wrong usage, too.
-    if (json) sayFailure({ code: 'usage', message: error.code === 'commander.help' ? 'a subcommand is missing' : error.message.replace(/^error: /, ''), hint: 'nightshift --help' });
+    if (json)
+      sayFailure({
+        code: 'usage',
+        message: error.code === 'commander.help' ? 'a subcommand is missing' : error.message.replace(/^error: /, ''),
+        hint: 'nightshift --help',
+      });
     else out.message(text.trimEnd());
     return EXIT.usage;
   }

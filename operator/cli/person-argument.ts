@@ -5,7 +5,7 @@ import { CliError, EXIT } from './exit-codes.js';
 export function personArgument(as: string | undefined, { login }: Pick<Context, 'login'>): string {
   const person = (as ?? login).trim();
   if (!/^[\p{L}\p{N}][\p{L}\p{N} ._@'-]{0,79}$/u.test(person)) {
-    throw new CliError(EXIT.usage, 'usage', 'a person is named by at most 80 letters, digits, spaces and . _ @ \' -', 'say who: --as NAME');
+    throw new CliError(EXIT.usage, 'usage', "a person is named by at most 80 letters, digits, spaces and . _ @ ' -", 'say who: --as NAME');
   }
   return person;
 }

@@ -22,10 +22,28 @@ import { EXIT_TABLE } from './exit-codes.js';
 import type { Run } from './run.js';
 
 /** Options that may stand anywhere on the command line. */
-export interface GlobalOptions { json?: boolean; dir?: string; color: boolean; utc?: boolean; timeout?: number }
+export interface GlobalOptions {
+  json?: boolean;
+  dir?: string;
+  color: boolean;
+  utc?: boolean;
+  timeout?: number;
+}
 
 /** The whole command line. `write` and `fail` take what commander itself has to say. */
-export function createProgram({ run, version, out, err, columns }: { run: Run; version: string; out(text: string): void; err(text: string): void; columns: number }): Command {
+export function createProgram({
+  run,
+  version,
+  out,
+  err,
+  columns,
+}: {
+  run: Run;
+  version: string;
+  out(text: string): void;
+  err(text: string): void;
+  columns: number;
+}): Command {
   const program = new Command('nightshift')
     .description('The night shift of a small operations team: see incidents, talk to them, look after the stack.')
     .version(version)
@@ -50,7 +68,13 @@ export function createProgram({ run, version, out, err, columns }: { run: Run; v
   const config = program.command('config').description('nightshift.yaml: fleet, rules, policy');
   for (const add of [addConfigValidate, addConfigSchema, addConfigReload]) add(config, run);
   addDoctor(program, run);
-  for (const [group, example] of [[incident, 'nightshift incident ls --open'], [event, 'nightshift event tail --follow'], [dlq, 'nightshift dlq ls'], [drill, 'nightshift drill run relieve-container'], [config, 'nightshift config validate nightshift.yaml']] as const) {
+  for (const [group, example] of [
+    [incident, 'nightshift incident ls --open'],
+    [event, 'nightshift event tail --follow'],
+    [dlq, 'nightshift dlq ls'],
+    [drill, 'nightshift drill run relieve-container'],
+    [config, 'nightshift config validate nightshift.yaml'],
+  ] as const) {
     group.addHelpText('after', `\nExample:\n  ${example}`);
   }
   return program;

@@ -37,7 +37,12 @@ export function createSession(context: Context): Session {
     return opened;
   });
   return {
-    context, stack, nats, audit, temporal, patienceMs,
+    context,
+    stack,
+    nats,
+    audit,
+    temporal,
+    patienceMs,
     // Nothing is left to lose at this point: what had to be answered has been.
     close: async () => void (await Promise.allSettled(closing.map((close) => close()))),
   };

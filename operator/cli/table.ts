@@ -3,8 +3,21 @@ import Table from 'cli-table3';
 import { displayWidth } from '../width.js';
 
 const BARE = {
-  top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ',
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
 };
 
 /**
@@ -13,11 +26,18 @@ const BARE = {
 export function table(head: readonly string[], rows: readonly (readonly string[])[], columns: number | undefined): string {
   const lastWidth = columns === undefined ? null : restOf(head, rows, columns);
   const t = new Table({
-    head: [...head], chars: BARE, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 }, wordWrap: true,
+    head: [...head],
+    chars: BARE,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+    wordWrap: true,
     colWidths: head.map((_, at) => (at === head.length - 1 ? lastWidth : null)),
   });
   t.push(...rows.map((row) => [...row]));
-  return t.toString().split('\n').map((line) => line.trimEnd()).join('\n');
+  return t
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
 }
 
 function restOf(head: readonly string[], rows: readonly (readonly string[])[], columns: number): number | null {

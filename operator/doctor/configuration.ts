@@ -8,15 +8,23 @@ import { error, ok, warning, type Finding } from './finding.js';
 export function fileFinding(file: LoadResult): Finding {
   if (file.ok) return ok('config', `nightshift.yaml is valid, version ${file.loaded.version}`);
   const [first] = file.problems;
-  return error('config', `nightshift.yaml has ${file.problems.length} problems; the first: ${first === undefined ? '' : formatProblem(first)}`, 'nightshift config validate');
+  return error(
+    'config',
+    `nightshift.yaml has ${file.problems.length} problems; the first: ${first === undefined ? '' : formatProblem(first)}`,
+    'nightshift config validate',
+  );
 }
 
 /** What engine and effector hold, by their own word, against each other and against the file. `records`: the audit's `config` records in order. */
 export function heldFindings(file: LoadResult, records: readonly AuditRecord[]): Finding[] {
   const { engine, effector } = heldVersions(records);
   const findings: Finding[] = [];
-  if (file.ok && engine !== undefined && engine !== file.loaded.version) findings.push(warning('config.file', `the file is version ${file.loaded.version}, in force is ${engine}`, 'nightshift config reload'));
-  if (engine === undefined || effector === undefined) findings.push(warning('config.same', `${engine === undefined ? 'the engine' : 'the effector'} has not said which configuration it holds`, 'nightshift config reload'));
+  if (file.ok && engine !== undefined && engine !== file.loaded.version)
+    findings.push(warning('config.file', `the file is version ${file.loaded.version}, in force is ${engine}`, 'nightshift config reload'));
+  if (engine === undefined || effector === undefined)
+    findings.push(
+      warning('config.same', `${engine === undefined ? 'the engine' : 'the effector'} has not said which configuration it holds`, 'nightshift config reload'),
+    );
   else if (engine !== effector) findings.push(error('config.same', `the engine holds version ${engine}, the effector ${effector}`, 'nightshift config reload'));
   else findings.push(ok('config.same', `engine and effector hold version ${engine}`));
   return findings;
@@ -36,10 +44,15 @@ export function fleetFindings({ fleet }: Pick<Config, 'fleet'>): Finding[] {
   const hosts = Object.entries(fleet.hosts);
   const by = (transport: 'ssh' | 'local'): string[] => hosts.filter(([, host]) => host.transport === transport).map(([name]) => name);
   const reached = (['ssh', 'local'] as const).filter((transport) => by(transport).length > 0).map((transport) => `${transport}: ${some(by(transport))}`);
-  const findings = [hosts.length === 0 ? warning('hosts', 'the inventory has no hosts') : ok('hosts', `hosts by ${reached.join('; ')} (reached by the effector, not tried from here)`)];
+  const findings = [
+    hosts.length === 0
+      ? warning('hosts', 'the inventory has no hosts')
+      : ok('hosts', `hosts by ${reached.join('; ')} (reached by the effector, not tried from here)`),
+  ];
   // A maintainer on holiday is a service without one.
   const fewOwners = hosts.filter(([, host]) => host.owners.length < 2).map(([name]) => name);
-  if (fewOwners.length > 0) findings.push(warning('owners', `fewer than two owners: ${some(fewOwners)}`, 'name two in nightshift.yaml, fleet.hosts.<host>.owners'));
+  if (fewOwners.length > 0)
+    findings.push(warning('owners', `fewer than two owners: ${some(fewOwners)}`, 'name two in nightshift.yaml, fleet.hosts.<host>.owners'));
   return findings;
 }
 

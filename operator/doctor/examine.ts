@@ -11,22 +11,29 @@ import { processFindings } from './processes.js';
 import { temporalFindings } from './temporal.js';
 
 /** What is examined; the parts that need a connection are asked for it, so that one that is down hides none of the others. */
-export interface Patient { stack: StackFile; nats(): Promise<NatsConnection>; temporal(): Promise<TemporalSession>; timeoutMs: number }
+export interface Patient {
+  stack: StackFile;
+  nats(): Promise<NatsConnection>;
+  temporal(): Promise<TemporalSession>;
+  timeoutMs: number;
+}
 
 /** Looks at everything that can be looked at from here, each once, and changes nothing. */
 export async function examine({ stack, nats, temporal, timeoutMs }: Patient): Promise<Finding[]> {
   const file = await loadConfig(stack.config);
-  const parts = await Promise.all([
-    [nodeFinding(process.version)],
+  const asked = await Promise.all([
     processFindings(stack, timeoutMs),
     unless('nats', 'NATS', async () => natsFindings(await nats(), timeoutMs)),
     unless('temporal', 'Temporal', async () => temporalFindings(await temporal(), timeoutMs)),
-    unless('config.same', 'the audit', async () => heldFindings(file, (await (await openAuditLog(await nats())).all({ facts: ['config'] })).map(({ record }) => record))),
-    [fileFinding(file)],
-    file.ok ? fleetFindings(file.loaded.config) : [],
-    [await diskFinding(stack.dir), pagingFinding()],
+    unless('config.same', 'the audit', async () =>
+      heldFindings(
+        file,
+        (await (await openAuditLog(await nats())).all({ facts: ['config'] })).map(({ record }) => record),
+      ),
+    ),
   ]);
-  return parts.flat();
+  const fleet = file.ok ? fleetFindings(file.loaded.config) : [];
+  return [nodeFinding(process.version), ...asked.flat(), fileFinding(file), ...fleet, await diskFinding(stack.dir), pagingFinding()];
 }
 
 async function unless(id: string, what: string, look: () => Promise<Finding[]>): Promise<Finding[]> {

@@ -16,7 +16,8 @@ export async function natsFindings(nc: NatsConnection, timeoutMs: number): Promi
     try {
       const { state, config, ts } = await jsm.streams.info(name);
       if (name === 'EVT') findings.push(clockFinding(Date.parse(ts ?? '') - Date.now()));
-      if (name === 'EVT' && config.max_bytes < maxBytes) findings.push(error(id, `${name}: intake is shut: new events are refused, agents keep them`, 'usually a full disk: make room'));
+      if (name === 'EVT' && config.max_bytes < maxBytes)
+        findings.push(error(id, `${name}: intake is shut: new events are refused, agents keep them`, 'usually a full disk: make room'));
       else findings.push(fullness(id, name, state.bytes, maxBytes, state.messages));
     } catch (cause) {
       findings.push(error(id, `${name}: ${because(cause)}`, 'npm start provisions the streams'));

@@ -17,7 +17,9 @@ async function processFinding({ role, pid, startTicks, ports }: StackProcess, ti
   try {
     const answer = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(timeoutMs) });
     const body = (await answer.text()).slice(0, 20_000);
-    return answer.ok ? ok(id, `${role}: process ${pid} runs and is healthy`) : error(id, `${role}: process ${pid} runs but says ${answer.status}: ${failing(body)}`, `its log: DIR/logs/${role}.log`);
+    return answer.ok
+      ? ok(id, `${role}: process ${pid} runs and is healthy`)
+      : error(id, `${role}: process ${pid} runs but says ${answer.status}: ${failing(body)}`, `its log: DIR/logs/${role}.log`);
   } catch (cause) {
     return error(id, `${role}: process ${pid} runs but port ${port} does not answer: ${because(cause)}`, `its log: DIR/logs/${role}.log`);
   }
@@ -27,7 +29,9 @@ async function processFinding({ role, pid, startTicks, ports }: StackProcess, ti
 function failing(body: string): string {
   try {
     const { checks } = JSON.parse(body) as { checks?: Record<string, { ok?: boolean; detail?: string }> };
-    const failed = Object.entries(checks ?? {}).filter(([, check]) => check.ok !== true).map(([name, { detail }]) => (detail === undefined ? name : `${name} (${detail})`));
+    const failed = Object.entries(checks ?? {})
+      .filter(([, check]) => check.ok !== true)
+      .map(([name, { detail }]) => (detail === undefined ? name : `${name} (${detail})`));
     return failed.length > 0 ? failed.join(', ') : body.slice(0, 200);
   } catch {
     return body.slice(0, 200);

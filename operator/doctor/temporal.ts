@@ -17,9 +17,14 @@ export async function temporalFindings({ connection }: TemporalSession, timeoutM
     const id = `queue.${queue}`;
     try {
       const { pollers } = await connection.withDeadline(Date.now() + timeoutMs, () =>
-        connection.workflowService.describeTaskQueue({ namespace: NAMESPACE, taskQueue: { name: queue }, taskQueueType: kind }));
+        connection.workflowService.describeTaskQueue({ namespace: NAMESPACE, taskQueue: { name: queue }, taskQueueType: kind }),
+      );
       const n = pollers?.length ?? 0;
-      findings.push(n > 0 ? ok(id, `queue ${queue}: ${n} ${n === 1 ? 'worker' : 'workers'}`) : error(id, `queue ${queue}: nobody works on it`, `the ${by} should: see its log`));
+      findings.push(
+        n > 0
+          ? ok(id, `queue ${queue}: ${n} ${n === 1 ? 'worker' : 'workers'}`)
+          : error(id, `queue ${queue}: nobody works on it`, `the ${by} should: see its log`),
+      );
     } catch (cause) {
       findings.push(error(id, `queue ${queue}: ${because(cause)}`));
     }

@@ -26,7 +26,9 @@ beforeAll(async () => {
   for (const record of story()) await audit.append(record);
   const problem = 'lab/dauntless/205/numproc/relieve-container';
   const target = { host: 'dauntless', container: '205', resource: 'numproc' };
-  const open = story(OPEN).slice(0, 6).map((record): AuditRecord => ('problem' in record ? { ...record, problem, ...(record.fact === 'opened' ? { target } : {}) } as AuditRecord : record));
+  const open = story(OPEN)
+    .slice(0, 6)
+    .map((record): AuditRecord => ('problem' in record ? ({ ...record, problem, ...(record.fact === 'opened' ? { target } : {}) } as AuditRecord) : record));
   for (const record of open) await audit.append(record);
 });
 afterAll(async () => {
@@ -40,13 +42,18 @@ const json = async (...args: string[]): Promise<unknown> => {
   if (code !== 0) throw new Error(`exit ${code}: ${err}`);
   return JSON.parse(out);
 };
-const failure = (err: string): { code: string; message: string; hint?: string } => (JSON.parse(err) as { error: { code: string; message: string; hint?: string } }).error;
+const failure = (err: string): { code: string; message: string; hint?: string } =>
+  (JSON.parse(err) as { error: { code: string; message: string; hint?: string } }).error;
 
 describe('the command line', () => {
   test('finds the stack wherever --dir stands, or by NIGHTSHIFT_DIR', async () => {
     const wanted = await cli(['incident', 'ls', '--json', '--all', '--dir', stack.dir]);
     expect(wanted.code).toBe(0);
-    for (const args of [['--dir', stack.dir, 'incident', 'ls', '--json', '--all'], ['incident', '--dir', stack.dir, 'ls', '--all', '--json'], ['incident', 'ls', `--dir=${stack.dir}`, '--all', '--json']]) {
+    for (const args of [
+      ['--dir', stack.dir, 'incident', 'ls', '--json', '--all'],
+      ['incident', '--dir', stack.dir, 'ls', '--all', '--json'],
+      ['incident', 'ls', `--dir=${stack.dir}`, '--all', '--json'],
+    ]) {
       expect(await cli(args)).toEqual(wanted);
     }
     expect(await cli(['incident', 'ls', '--json', '--all'], { env: { NIGHTSHIFT_DIR: stack.dir } })).toEqual(wanted);
@@ -60,7 +67,16 @@ describe('the command line', () => {
     expect(failure((await cli(['doctor', '--json', '--dir', '/nowhere'])).err).code).toBe('no_stack');
   });
 
-  test.each([[['frobnicate']], [['incident']], [['incident', 'show']], [['incident', 'ls', '--since', 'yesterday']], [['incident', 'close', INCIDENT]], [['dlq', 'replay']], [['dlq', 'ls', '--reason', 'x']], [['event', 'publish']]])('wrong usage is exit code 2: %j', async (args) => {
+  test.each([
+    [['frobnicate']],
+    [['incident']],
+    [['incident', 'show']],
+    [['incident', 'ls', '--since', 'yesterday']],
+    [['incident', 'close', INCIDENT]],
+    [['dlq', 'replay']],
+    [['dlq', 'ls', '--reason', 'x']],
+    [['event', 'publish']],
+  ])('wrong usage is exit code 2: %j', async (args) => {
     expect((await cli(withDir(...args))).code).toBe(2);
     const asJson = await cli(withDir(...args, '--json'));
     expect(asJson.code).toBe(2);
@@ -72,7 +88,26 @@ describe('the command line', () => {
     const first = await cli(['--help']);
     expect(first.code).toBe(0);
     expect(first.out).toMatch(/Exit codes:\n {2}0 {4}done/);
-    for (const command of ['up', 'incident ls', 'incident show', 'incident watch', 'incident close', 'incident note', 'event publish', 'event tail', 'dlq ls', 'dlq show', 'dlq replay', 'drill ls', 'drill show', 'drill run', 'config validate', 'config schema', 'config reload', 'doctor']) {
+    for (const command of [
+      'up',
+      'incident ls',
+      'incident show',
+      'incident watch',
+      'incident close',
+      'incident note',
+      'event publish',
+      'event tail',
+      'dlq ls',
+      'dlq show',
+      'dlq replay',
+      'drill ls',
+      'drill show',
+      'drill run',
+      'config validate',
+      'config schema',
+      'config reload',
+      'doctor',
+    ]) {
       const { code, out } = await cli([...command.split(' '), '--help']);
       expect({ command, code }).toEqual({ command, code: 0 });
       expect(out).toMatch(new RegExp(`Examples?:\n {2}nightshift ${command}`));
@@ -104,7 +139,10 @@ describe('incidents', () => {
     expect(out).not.toMatch(/[\x00-\x09\x0b-\x1f\u202e]/);
     expect((await cli(withDir('incident', 'show', '4c8f', '--utc'))).out).toBe(out);
     expect(await json('incident', 'show', '@latest')).toMatchObject({ id: OPEN });
-    expect(await json('incident', 'show', INCIDENT)).toMatchObject({ id: INCIDENT, timeline: expect.arrayContaining([expect.objectContaining({ verb: 'killed', fact: 'outcome', seq: expect.any(Number), id: expect.any(String) })]) });
+    expect(await json('incident', 'show', INCIDENT)).toMatchObject({
+      id: INCIDENT,
+      timeline: expect.arrayContaining([expect.objectContaining({ verb: 'killed', fact: 'outcome', seq: expect.any(Number), id: expect.any(String) })]),
+    });
   });
 
   test('that are not there are exit code 5, an ambiguous prefix 2', async () => {
@@ -117,7 +155,10 @@ describe('incidents', () => {
   test('a watch of one that has ended tells it all and is done', async () => {
     const { code, out } = await cli(withDir('incident', 'watch', INCIDENT, '--json'));
     expect(code).toBe(0);
-    const lines = out.trimEnd().split('\n').map((line) => JSON.parse(line) as { verb: string; incident: string });
+    const lines = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { verb: string; incident: string });
     expect(lines.at(0)).toMatchObject({ verb: 'seen', incident: INCIDENT });
     expect(lines.at(-1)).toMatchObject({ verb: 'resolved' });
   });
@@ -170,15 +211,31 @@ describe('incidents', () => {
 });
 
 describe('events', () => {
-  const spike = { type: 'container.failcnt_spike', data: { host: 'dauntless', container: '204', resource: 'tcpsndbuf', delta: 412, intervalSeconds: 1, held: 1, barrier: 2, limit: 3 } };
+  const spike = {
+    type: 'container.failcnt_spike',
+    data: { host: 'dauntless', container: '204', resource: 'tcpsndbuf', delta: 412, intervalSeconds: 1, held: 1, barrier: 2, limit: 3 },
+  };
 
   test('are built, checked, published and tailed', async () => {
-    const built = await json('event', 'publish', '--kind', 'host.load_slope', '--host', 'dauntless', '--data', '{"load1":9,"load1Before":1,"intervalSeconds":30,"cores":2}');
+    const built = await json(
+      'event',
+      'publish',
+      '--kind',
+      'host.load_slope',
+      '--host',
+      'dauntless',
+      '--data',
+      '{"load1":9,"load1Before":1,"intervalSeconds":30,"cores":2}',
+    );
     expect(built).toEqual({ id: expect.any(String), subject: 'evt.lab.dauntless.host', seq: expect.any(Number), duplicate: false });
     const { code, out } = await cli(withDir('event', 'tail', '--host', 'dauntless', '--json'));
     expect(code).toBe(0);
     const last = JSON.parse(out.trimEnd().split('\n').at(-1) ?? '') as unknown;
-    expect(last).toMatchObject({ id: String((built as { seq: number }).seq), subject: 'evt.lab.dauntless.host', event: { type: 'host.load_slope', source: '/lab/dauntless', data: { load1: 9 } } });
+    expect(last).toMatchObject({
+      id: String((built as { seq: number }).seq),
+      subject: 'evt.lab.dauntless.host',
+      event: { type: 'host.load_slope', source: '/lab/dauntless', data: { load1: 9 } },
+    });
   });
 
   test('from stdin, the same id is stored once, and it says so', async () => {
@@ -206,7 +263,10 @@ describe('events', () => {
     const bytes = new Uint8Array([0xff, 0x00, 0x1b, 0x5b]);
     const sent = await cli(withDir('event', 'publish', '-', '--raw', '--subject', 'evt.lab.dauntless.host', '--json'), { input: bytes });
     const { seq } = JSON.parse(sent.out) as { seq: number };
-    const lines = (await cli(withDir('event', 'tail', '--json'))).out.trimEnd().split('\n').map((line) => JSON.parse(line) as { seq: number; event: unknown; problem?: string });
+    const lines = (await cli(withDir('event', 'tail', '--json'))).out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { seq: number; event: unknown; problem?: string });
     expect(lines.find((line) => line.seq === seq)).toMatchObject({ event: null, problem: expect.any(String) });
     expect((await cli(withDir('event', 'publish', '-', '--raw', '--subject', 'aud.opened.x'), { input: bytes })).code).toBe(2);
   });
@@ -214,10 +274,13 @@ describe('events', () => {
   test('a following tail prints what comes, and --timeout ends it', async () => {
     const tail = startCli(withDir('event', 'tail', '--follow', '--since', '1ms', '--timeout', '30s'));
     const id = 'while-following';
-    await until(async () => {
-      await cli(withDir('event', 'publish', '-'), { input: JSON.stringify({ ...spike, id: `${id}-${Date.now()}` }) });
-      return tail.soFar().out.includes('container.failcnt_spike');
-    }, { timeoutMs: 20_000, what: 'an event in the tail' });
+    await until(
+      async () => {
+        await cli(withDir('event', 'publish', '-'), { input: JSON.stringify({ ...spike, id: `${id}-${Date.now()}` }) });
+        return tail.soFar().out.includes('container.failcnt_spike');
+      },
+      { timeoutMs: 20_000, what: 'an event in the tail' },
+    );
     tail.child.kill('SIGINT');
     expect((await tail.ended).code).toBe(130);
     expect((await cli(withDir('event', 'tail', '--follow', '--timeout', '300ms'))).code).toBe(0);
@@ -231,12 +294,23 @@ describe('dead letters', () => {
     const ack = await jetstream(engine).publish(deadLetterSubject(reason, 'lab', 'dauntless'), JSON.stringify(body));
     return String(ack.seq);
   };
-  const good = (id: string): string => JSON.stringify({ specversion: '1.0', id, source: '/lab/dauntless', type: 'host.load_slope', time: new Date().toISOString(), data: { host: 'dauntless', load1: 9, load1Before: 1, intervalSeconds: 30, cores: 2 } });
+  const good = (id: string): string =>
+    JSON.stringify({
+      specversion: '1.0',
+      id,
+      source: '/lab/dauntless',
+      type: 'host.load_slope',
+      time: new Date().toISOString(),
+      data: { host: 'dauntless', load1: 9, load1Before: 1, intervalSeconds: 30, cores: 2 },
+    });
 
   test('are listed, newest first, by reason', async () => {
     const first = await letter('not-json', '{');
     const second = await letter('bad-schema', '{}', 'data: is missing \x1b[2J');
-    expect(await json('dlq', 'ls')).toEqual([expect.objectContaining({ id: second, reason: 'bad-schema', bytes: 2 }), expect.objectContaining({ id: first, reason: 'not-json' })]);
+    expect(await json('dlq', 'ls')).toEqual([
+      expect.objectContaining({ id: second, reason: 'bad-schema', bytes: 2 }),
+      expect.objectContaining({ id: first, reason: 'not-json' }),
+    ]);
     expect(await json('dlq', 'ls', '--reason', 'not-json')).toEqual([expect.objectContaining({ id: first })]);
     const { out } = await cli(withDir('dlq', 'ls'));
     expect(out).toContain('data: is missing \\x1b[2J');
@@ -256,8 +330,14 @@ describe('dead letters', () => {
 
   test('are published again when they would be accepted today, under a new message id', async () => {
     const id = await letter('unknown-host', good('was-unknown-then'));
-    const twice = [await json('dlq', 'replay', id), await json('dlq', 'replay', id)] as { replayed: { id: string; subject: string; seq: number }[]; refused: unknown[] }[];
-    expect(twice.map(({ replayed }) => replayed)).toEqual([[{ id, subject: 'evt.lab.dauntless.host', seq: expect.any(Number) }], [{ id, subject: 'evt.lab.dauntless.host', seq: expect.any(Number) }]]);
+    const twice = [await json('dlq', 'replay', id), await json('dlq', 'replay', id)] as {
+      replayed: { id: string; subject: string; seq: number }[];
+      refused: unknown[];
+    }[];
+    expect(twice.map(({ replayed }) => replayed)).toEqual([
+      [{ id, subject: 'evt.lab.dauntless.host', seq: expect.any(Number) }],
+      [{ id, subject: 'evt.lab.dauntless.host', seq: expect.any(Number) }],
+    ]);
     expect(twice[0]?.replayed[0]?.seq).not.toBe(twice[1]?.replayed[0]?.seq);
   });
 
@@ -297,14 +377,27 @@ describe('the configuration', () => {
 
     const effector = await stack.as('effector');
     let accepted = true;
-    for (const [nc, holder] of [[engine, 'engine'], [effector, 'effector']] as const) {
-      nc.subscribe(`ctl.lab.reload.${holder}`, { callback: (_error, message) => void message.respond(JSON.stringify({ accepted, version: 'abc', problems: accepted ? [] : ['n.yaml:4:3 fleet.hots: unknown key'] })) });
+    for (const [nc, holder] of [
+      [engine, 'engine'],
+      [effector, 'effector'],
+    ] as const) {
+      nc.subscribe(`ctl.lab.reload.${holder}`, {
+        callback: (_error, message) =>
+          void message.respond(JSON.stringify({ accepted, version: 'abc', problems: accepted ? [] : ['n.yaml:4:3 fleet.hots: unknown key'] })),
+      });
       await nc.flush();
     }
-    expect(await json('config', 'reload')).toEqual({ effector: { accepted: true, version: 'abc', problems: [] }, engine: { accepted: true, version: 'abc', problems: [] } });
+    expect(await json('config', 'reload')).toEqual({
+      effector: { accepted: true, version: 'abc', problems: [] },
+      engine: { accepted: true, version: 'abc', problems: [] },
+    });
     accepted = false;
     const refused = await cli(withDir('config', 'reload'));
-    expect(refused).toMatchObject({ code: 2, out: expect.stringContaining('n.yaml:4:3 fleet.hots: unknown key'), err: expect.stringContaining('stays in force') });
+    expect(refused).toMatchObject({
+      code: 2,
+      out: expect.stringContaining('n.yaml:4:3 fleet.hots: unknown key'),
+      err: expect.stringContaining('stays in force'),
+    });
     expect(refused.out).toContain('engine: not asked');
     await effector.close();
   });
@@ -316,7 +409,22 @@ describe('the doctor', () => {
     expect(code).toBe(1);
     const findings = JSON.parse(out) as { id: string; level: string; message: string }[];
     const level = Object.fromEntries(findings.map((finding) => [finding.id, finding.level]));
-    expect(level).toMatchObject({ node: 'ok', 'process.nats': 'ok', nats: 'ok', 'stream.EVT': 'ok', 'stream.AUDIT': 'ok', 'stream.DLQ': 'ok', 'stream.ADV': 'ok', lag: 'ok', clock: 'ok', temporal: 'error', config: 'ok', 'config.same': 'warning', owners: 'warning', paging: 'warning' });
+    expect(level).toMatchObject({
+      node: 'ok',
+      'process.nats': 'ok',
+      nats: 'ok',
+      'stream.EVT': 'ok',
+      'stream.AUDIT': 'ok',
+      'stream.DLQ': 'ok',
+      'stream.ADV': 'ok',
+      lag: 'ok',
+      clock: 'ok',
+      temporal: 'error',
+      config: 'ok',
+      'config.same': 'warning',
+      owners: 'warning',
+      paging: 'warning',
+    });
   });
 
   test('tells a process from another that got its pid', async () => {
@@ -330,7 +438,10 @@ describe('the doctor', () => {
 describe('rights', () => {
   test('credentials that NATS does not know are exit code 4', async () => {
     const other = await cliStack();
-    await stack.write((s) => ({ ...s, processes: s.processes.map((p) => (p.role === 'operator' ? { ...p, credentials: other.identities.credentials.operator } : p)) }));
+    await stack.write((s) => ({
+      ...s,
+      processes: s.processes.map((p) => (p.role === 'operator' ? { ...p, credentials: other.identities.credentials.operator } : p)),
+    }));
     const { code, err } = await cli(withDir('incident', 'ls', '--json', '--timeout', '1s'));
     await stack.write();
     await other.close();
@@ -355,9 +466,20 @@ test('a record written with another version of the stack does not end the tellin
 
 describe('on a terminal of 80 columns', () => {
   // The one thing that is pretended: everything behind it asks isTTY and columns.
-  const terminal = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent('Object.assign(process.stdout,{isTTY:true,columns:80})')}`, TERM: 'xterm' };
+  const terminal = {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent('Object.assign(process.stdout,{isTTY:true,columns:80})')}`,
+    TERM: 'xterm',
+  };
 
-  test.each([['incident', 'show', INCIDENT], ['incident', 'ls', '--all'], ['event', 'tail'], ['dlq', 'ls'], ['doctor', '--timeout', '1s'], ['incident', '--help'], ['drill', 'ls']])('lines fit: %s %s', async (...args) => {
+  test.each([
+    ['incident', 'show', INCIDENT],
+    ['incident', 'ls', '--all'],
+    ['event', 'tail'],
+    ['dlq', 'ls'],
+    ['doctor', '--timeout', '1s'],
+    ['incident', '--help'],
+    ['drill', 'ls'],
+  ])('lines fit: %s %s', async (...args) => {
     const { out } = await cli(withDir(...args), { env: terminal });
     expect(out).not.toBe('');
     for (const line of stripVTControlCharacters(out).split('\n')) expect(`${displayWidth(line)} ${line}`).toMatch(/^([0-9]|[1-7][0-9]|80) /);
@@ -366,7 +488,12 @@ describe('on a terminal of 80 columns', () => {
   test('there is colour, unless somebody says no', async () => {
     const show = withDir('incident', 'show', INCIDENT);
     expect((await cli(show, { env: terminal })).out).toContain('\x1b[32mresolved\x1b[0m');
-    for (const [args, env] of [[['--no-color'], {}], [[], { NO_COLOR: '1' }], [[], { TERM: 'dumb' }]] as const) expect((await cli([...show, ...args], { env: { ...terminal, ...env } })).out).not.toContain('\x1b');
+    for (const [args, env] of [
+      [['--no-color'], {}],
+      [[], { NO_COLOR: '1' }],
+      [[], { TERM: 'dumb' }],
+    ] as const)
+      expect((await cli([...show, ...args], { env: { ...terminal, ...env } })).out).not.toContain('\x1b');
   });
 });
 

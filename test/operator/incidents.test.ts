@@ -7,11 +7,24 @@ const whole = stored(story());
 
 describe('the fold of incidents', () => {
   test('says what an operator wants to know first', () => {
-    expect(foldIncidents(whole)).toEqual([{
-      id: INCIDENT, problem: PROBLEM, target: { host: 'dauntless', container: '204', resource: 'tcpsndbuf' }, playbook: 'relieve-container', mode: 'auto', state: 'resolved',
-      openedAt: '2026-11-20T19:29:04Z', endedAt: '2026-11-20T19:31:26Z', step: 'raise', effects: 2, undone: 0, events: 8,
-      lastLine: 'resolved failcnt flat and load 0.4 for 2 m; 2 effects, 0 undone, nobody paged', lastAt: '2026-11-20T19:31:26Z',
-    }]);
+    expect(foldIncidents(whole)).toEqual([
+      {
+        id: INCIDENT,
+        problem: PROBLEM,
+        target: { host: 'dauntless', container: '204', resource: 'tcpsndbuf' },
+        playbook: 'relieve-container',
+        mode: 'auto',
+        state: 'resolved',
+        openedAt: '2026-11-20T19:29:04Z',
+        endedAt: '2026-11-20T19:31:26Z',
+        step: 'raise',
+        effects: 2,
+        undone: 0,
+        events: 8,
+        lastLine: 'resolved failcnt flat and load 0.4 for 2 m; 2 effects, 0 undone, nobody paged',
+        lastAt: '2026-11-20T19:31:26Z',
+      },
+    ]);
   });
 
   test('does not depend on the order of delivery, nor on how often each record is delivered', () => {
@@ -19,9 +32,11 @@ describe('the fold of incidents', () => {
     const expected = foldIncidents([...whole, ...other]);
     expect(expected.map(({ id }) => id)).toEqual([INCIDENT, 'i-0000000000']);
     const deliveries = fc.shuffledSubarray([...whole, ...other, ...whole, ...other], { minLength: (whole.length + other.length) * 2 });
-    fc.assert(fc.property(deliveries, (records) => {
-      expect(foldIncidents(records)).toEqual(expected);
-    }));
+    fc.assert(
+      fc.property(deliveries, (records) => {
+        expect(foldIncidents(records)).toEqual(expected);
+      }),
+    );
   });
 
   test('every beginning of the stream is an incident that makes sense', () => {

@@ -4,7 +4,11 @@ import { inCheckout } from '../../stack/root.js';
 
 const SHIM = inCheckout('operator', 'cli', 'nightshift.mjs');
 
-export interface Ended { code: number | null; out: string; err: string }
+export interface Ended {
+  code: number | null;
+  out: string;
+  err: string;
+}
 
 /** Runs the built command line as a person would, and waits for its end. */
 export async function cli(args: readonly string[], { input, env = {} }: { input?: string | Uint8Array; env?: Record<string, string> } = {}): Promise<Ended> {

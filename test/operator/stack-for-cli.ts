@@ -25,8 +25,12 @@ export interface CliStack {
 export async function cliStack({ temporalPort }: { temporalPort?: number } = {}): Promise<CliStack> {
   const dir = await mkdtemp(join(tmpdir(), 'nightshift-cli-'));
   const identities = await natsIdentities({ dir: join(dir, 'credentials'), site: 'lab', hosts: ['dauntless'] });
-  const nats = await natsServer({ provisioned: false, config: natsConfig({ listen: '127.0.0.1:@PORT@', monitor: '127.0.0.1:@MONITOR@', storeDir: '@DIR@', identities }) });
-  const connect = (file: string, user: string): Promise<NatsConnection> => connectNats({ servers: nats.url, credentialsFile: file, inboxPrefix: inboxPrefixOf(user), name: `test as ${user}` });
+  const nats = await natsServer({
+    provisioned: false,
+    config: natsConfig({ listen: '127.0.0.1:@PORT@', monitor: '127.0.0.1:@MONITOR@', storeDir: '@DIR@', identities }),
+  });
+  const connect = (file: string, user: string): Promise<NatsConnection> =>
+    connectNats({ servers: nats.url, credentialsFile: file, inboxPrefix: inboxPrefixOf(user), name: `test as ${user}` });
   const as = (user: CoreUser): Promise<NatsConnection> => connect(identities.credentials[user], user);
   const provisioner = await as('provision');
   await provision(provisioner);
@@ -37,9 +41,18 @@ export async function cliStack({ temporalPort }: { temporalPort?: number } = {})
   const temporal = temporalPort ?? (await freePort());
   // Made anew each time: a test may have killed NATS and started it again.
   const described = (): StackFile => ({
-    version: 1, site: 'lab', dir, config, startedAt: new Date().toISOString(),
+    version: 1,
+    site: 'lab',
+    dir,
+    config,
+    startedAt: new Date().toISOString(),
     processes: [
-      { role: 'nats', pid: nats.pid, startTicks: processEntry(nats.pid)?.startTicks ?? 0, ports: { client: Number(nats.url.split(':')[1]), health: nats.monitorPort } },
+      {
+        role: 'nats',
+        pid: nats.pid,
+        startTicks: processEntry(nats.pid)?.startTicks ?? 0,
+        ports: { client: Number(nats.url.split(':')[1]), health: nats.monitorPort },
+      },
       { role: 'temporal', ports: { client: temporal } },
       { role: 'operator', ports: {}, credentials: identities.credentials.operator },
     ],
@@ -47,7 +60,11 @@ export async function cliStack({ temporalPort }: { temporalPort?: number } = {})
   const write: CliStack['write'] = (change = (s) => s) => writeFile(join(dir, 'stack.json'), JSON.stringify(change(described())));
   await write();
   return {
-    dir, nats, identities, as, write,
+    dir,
+    nats,
+    identities,
+    as,
+    write,
     asAgent: (host) => connect(identities.agentCredentials[host] ?? '', host),
     async close() {
       await nats.close();

@@ -11,7 +11,7 @@ describe('a timeline', () => {
   test('reads as the house style says it should', () => {
     expect(timeline(stored(story()), UTC)).toEqual([
       '19:29:03 seen     container 204 on dauntless: tcpsndbuf failcnt +412 in 1 s (held 4.0 MB of 4.0 MB), load 3.1 rising\n' +
-      '19:29:04 opened   relieve-container, auto, for dauntless/204/tcpsndbuf (i-4c8f2k0m9x)',
+        '19:29:04 opened   relieve-container, auto, for dauntless/204/tcpsndbuf (i-4c8f2k0m9x)',
       '19:29:05 looked   34 processes of uid 33, oldest 6 m; cannot enter the container (2 s)',
       '19:29:05 decided  end 31 of 34 httpd from the host (cannot-enter)',
       '19:29:09 killed   31 of 34 httpd from the host, 4 s; left: init, sshd, 1 cron',
@@ -42,8 +42,22 @@ describe('a timeline', () => {
   });
 
   test('failed and unknown are words of their own', () => {
-    const outcome = (state: 'failed' | 'unknown'): AuditRecord => ({ ...base('10:00:00'), fact: 'outcome', step: 'kill', verb: 'container.ensure-enterable', operation: 'x', state, changed: false, tookMs: 1, summary: 'dauntless did not answer', data: {} });
-    expect(stored([outcome('failed'), outcome('unknown')]).map((s) => timelineLine(s, UTC))).toEqual(['10:00:00 failed   dauntless did not answer', '10:00:00 unknown  dauntless did not answer']);
+    const outcome = (state: 'failed' | 'unknown'): AuditRecord => ({
+      ...base('10:00:00'),
+      fact: 'outcome',
+      step: 'kill',
+      verb: 'container.ensure-enterable',
+      operation: 'x',
+      state,
+      changed: false,
+      tookMs: 1,
+      summary: 'dauntless did not answer',
+      data: {},
+    });
+    expect(stored([outcome('failed'), outcome('unknown')]).map((s) => timelineLine(s, UTC))).toEqual([
+      '10:00:00 failed   dauntless did not answer',
+      '10:00:00 unknown  dauntless did not answer',
+    ]);
   });
 
   test('an observer whose clock is an hour wrong does not make it run backwards', () => {
@@ -53,6 +67,18 @@ describe('a timeline', () => {
     expect(timelineLine({ seq: 1, receivedAt: late.at, record: late }, UTC)).toMatch(/^19:29:04 seen/);
   });
 
+  test('a decision not to do something reads like a refusal', () => {
+    const record: AuditRecord = {
+      ...base('19:29:26'),
+      fact: 'decided',
+      step: 'choose-limit',
+      decision: 'no-raise',
+      reason: 'flat',
+      summary: 'raise tcpsndbuf: not needed, failcnt has been flat for 15 s',
+    };
+    expect(timelineLine({ seq: 1, receivedAt: record.at, record }, UTC)).toBe('19:29:26 refused  raise tcpsndbuf: not needed, failcnt has been flat for 15 s');
+  });
+
   test('records of the site have lines too', () => {
     const { incident: _, ...site } = base('10:00:00');
     const lines = stored([
@@ -60,18 +86,27 @@ describe('a timeline', () => {
       { ...site, fact: 'deadletters', reason: 'bad-schema', host: null, count: 3 },
       { ...site, fact: 'stack', role: 'engine', change: 'restarted', summary: 'ended by SIGKILL, started again' },
     ]).map((s) => timelineLine(s, UTC));
-    expect(lines).toEqual(['10:00:00 config   /n.yaml refused: n.yaml:3:1 rules: is missing', '10:00:00 refused  3 messages of an unknown host: bad-schema', '10:00:00 stack    engine restarted: ended by SIGKILL, started again']);
+    expect(lines).toEqual([
+      '10:00:00 config   /n.yaml refused: n.yaml:3:1 rules: is missing',
+      '10:00:00 refused  3 messages of an unknown host: bad-schema',
+      '10:00:00 stack    engine restarted: ended by SIGKILL, started again',
+    ]);
   });
 
   test.each(HOSTILE)('is one line a fact, whatever a summary holds: %s', (_name, text) => {
-    const line = timelineLine({ seq: 1, receivedAt: '', record: { ...base('10:00:00'), fact: 'looked', step: 'look', tookMs: 1, summary: text, evidence: {} } }, UTC);
+    const line = timelineLine(
+      { seq: 1, receivedAt: '', record: { ...base('10:00:00'), fact: 'looked', step: 'look', tookMs: 1, summary: text, evidence: {} } },
+      UTC,
+    );
     expect(line).toMatch(/^10:00:00 looked   [^\p{Cc}\p{Cf}]*$/u);
   });
 
   test('colour paints the verb only, and only when asked', () => {
     const resolved = stored(story()).find(({ record }) => record.fact === 'state' && record.to === 'resolved');
     if (resolved === undefined) throw new Error('the story ends resolved');
-    expect(timelineLine(resolved, { ...UTC, color: true })).toBe('19:31:26 \x1b[32mresolved\x1b[0m failcnt flat and load 0.4 for 2 m; 2 effects, 0 undone, nobody paged');
+    expect(timelineLine(resolved, { ...UTC, color: true })).toBe(
+      '19:31:26 \x1b[32mresolved\x1b[0m failcnt flat and load 0.4 for 2 m; 2 effects, 0 undone, nobody paged',
+    );
     expect(timelineLine(resolved, UTC)).not.toContain('\x1b');
   });
 

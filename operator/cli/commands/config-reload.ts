@@ -6,9 +6,13 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
 export function addConfigReload(config: Command, run: Run): void {
-  config.command('reload')
+  config
+    .command('reload')
     .description('make the running stack read its nightshift.yaml again')
-    .addHelpText('after', '\nA file with a problem is refused (exit code 2) and the last good one stays in force. Open incidents keep the version they began with.\n\nExample:\n  nightshift config reload --timeout 20s')
+    .addHelpText(
+      'after',
+      '\nA file with a problem is refused (exit code 2) and the last good one stays in force. Open incidents keep the version they began with.\n\nExample:\n  nightshift config reload --timeout 20s',
+    )
     .action(() => run((session) => configReload(session)));
 }
 
@@ -25,7 +29,8 @@ async function configReload(session: Session): Promise<Exit> {
   const silent = HOLDERS.find((holder) => 'silent' in answers[holder]);
   if (silent !== undefined) throw new CliError(EXIT.failed, 'no_answer', `the ${silent} does not answer: what it holds is unknown`, 'nightshift doctor');
   const versions = HOLDERS.map((holder) => ('version' in answers[holder] ? answers[holder].version : ''));
-  if (new Set(versions).size > 1) throw new CliError(EXIT.failed, 'versions_differ', 'engine and effector hold different versions: the file changed in between', 'nightshift config reload');
+  if (new Set(versions).size > 1)
+    throw new CliError(EXIT.failed, 'versions_differ', 'engine and effector hold different versions: the file changed in between', 'nightshift config reload');
   return EXIT.done;
 }
 
@@ -34,6 +39,9 @@ function answerLines(answers: ReloadAnswers): string[] {
     const said = answers[holder];
     if ('notAsked' in said) return [`${holder}: not asked`];
     if ('silent' in said) return [inert(`${holder}: no answer: ${said.silent}`)];
-    return [inert(`${holder}: ${said.accepted ? 'took' : 'refused; still holds'} version ${said.version}`), ...said.problems.map((problem) => `  ${inert(problem)}`)];
+    return [
+      inert(`${holder}: ${said.accepted ? 'took' : 'refused; still holds'} version ${said.version}`),
+      ...said.problems.map((problem) => `  ${inert(problem)}`),
+    ];
   });
 }

@@ -6,7 +6,8 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
 export function addConfigSchema(config: Command, run: Run): void {
-  config.command('schema')
+  config
+    .command('schema')
     .description('print the JSON Schema (draft-07) of nightshift.yaml, for editors')
     .option('--out <file>', 'write it there instead')
     .addHelpText('after', '\nExample:\n  nightshift config schema --out nightshift.schema.json')

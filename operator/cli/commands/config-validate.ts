@@ -8,9 +8,13 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
 export function addConfigValidate(config: Command, run: Run): void {
-  config.command('validate [file]')
+  config
+    .command('validate [file]')
     .description('check a nightshift.yaml as the engine would; without a file, that of the running stack')
-    .addHelpText('after', '\nEach problem is one line, file:line:column. Exit code 2 when there is one.\n\nExample:\n  nightshift config validate ./nightshift.yaml')
+    .addHelpText(
+      'after',
+      '\nEach problem is one line, file:line:column. Exit code 2 when there is one.\n\nExample:\n  nightshift config validate ./nightshift.yaml',
+    )
     .action((file: string | undefined) => run((session) => configValidate(session, file)));
 }
 
@@ -22,7 +26,12 @@ async function configValidate(session: Session, given: string | undefined): Prom
     const { config, version } = result.loaded;
     const hosts = Object.keys(config.fleet.hosts).length;
     if (json) out.json({ valid: true, file: resolve(file), version, hosts, rules: config.rules.length, problems: [] });
-    else out.line(inert(`${file} is valid: site ${config.site}, ${hosts} ${hosts === 1 ? 'host' : 'hosts'}, ${config.rules.length} ${config.rules.length === 1 ? 'rule' : 'rules'}, version ${version}`));
+    else
+      out.line(
+        inert(
+          `${file} is valid: site ${config.site}, ${hosts} ${hosts === 1 ? 'host' : 'hosts'}, ${config.rules.length} ${config.rules.length === 1 ? 'rule' : 'rules'}, version ${version}`,
+        ),
+      );
     return EXIT.done;
   }
   if (json) out.json({ valid: false, file: resolve(file), problems: result.problems });

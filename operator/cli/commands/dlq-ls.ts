@@ -10,10 +10,16 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 import { table } from '../table.js';
 
-interface Options { reason?: string; since?: number; limit: number }
+interface Options {
+  reason?: string;
+  since?: number;
+  limit: number;
+}
 
 export function addDlqLs(dlq: Command, run: Run): void {
-  dlq.command('ls').alias('list')
+  dlq
+    .command('ls')
+    .alias('list')
     .description('list events that were not accepted, newest first')
     .option('--reason <reason>', `only of this reason: ${DEAD_LETTER_REASONS.join(', ')}`)
     .option('--since <duration>', 'only of this time', durationArgument)
@@ -25,7 +31,8 @@ export function addDlqLs(dlq: Command, run: Run): void {
 async function dlqLs(session: Session, { reason, since, limit }: Options): Promise<Exit> {
   const { context } = session;
   const { letters, total } = await newestLetters(await session.nats(), {
-    limit, signal: context.signal,
+    limit,
+    signal: context.signal,
     ...(reason === undefined ? {} : { reason: reasonArgument(reason) }),
     ...(since === undefined ? {} : { since: new Date(context.now().getTime() - since) }),
   });
@@ -40,17 +47,34 @@ async function dlqLs(session: Session, { reason, since, limit }: Options): Promi
 }
 
 /** A letter for programs; the payload only when it is asked for alone. */
-export const letterJson = ({ seq, receivedAt, letter }: StoredLetter): { id: string; reason: string; detail: string; subject: string; at: string; receivedAt: string; seq: number; bytes: number } =>
-  ({ id: String(seq), reason: letter.reason, detail: letter.detail, subject: letter.subject, at: letter.at, receivedAt, seq: letter.seq, bytes: Buffer.byteLength(letter.payload, 'base64') });
+export const letterJson = ({
+  seq,
+  receivedAt,
+  letter,
+}: StoredLetter): { id: string; reason: string; detail: string; subject: string; at: string; receivedAt: string; seq: number; bytes: number } => ({
+  id: String(seq),
+  reason: letter.reason,
+  detail: letter.detail,
+  subject: letter.subject,
+  at: letter.at,
+  receivedAt,
+  seq: letter.seq,
+  bytes: Buffer.byteLength(letter.payload, 'base64'),
+});
 
 export function letterTable(letters: readonly StoredLetter[], { columns, utc }: Pick<Context, 'columns' | 'utc'>): string {
   const rows = letters.map(({ seq, receivedAt, letter }) => [
-    String(seq), moment(receivedAt, { utc }), letter.reason, clipped(inert(letter.subject.replace(/^evt\./, '')), 40), clipped(inert(letter.detail), 200),
+    String(seq),
+    moment(receivedAt, { utc }),
+    letter.reason,
+    clipped(inert(letter.subject.replace(/^evt\./, '')), 40),
+    clipped(inert(letter.detail), 200),
   ]);
   return table(['ID', 'RECEIVED', 'REASON', 'SUBJECT', 'DETAIL'], rows, columns);
 }
 
 export function reasonArgument(text: string): string {
-  if (!(DEAD_LETTER_REASONS as readonly string[]).includes(text)) throw new CliError(EXIT.usage, 'usage', `no such reason: ${clipped(inert(text), 60)}`, `one of ${DEAD_LETTER_REASONS.join(', ')}`);
+  if (!(DEAD_LETTER_REASONS as readonly string[]).includes(text))
+    throw new CliError(EXIT.usage, 'usage', `no such reason: ${clipped(inert(text), 60)}`, `one of ${DEAD_LETTER_REASONS.join(', ')}`);
   return text;
 }

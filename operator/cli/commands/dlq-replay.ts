@@ -10,16 +10,25 @@ import type { Session } from '../session.js';
 import { reasonArgument } from './dlq-ls.js';
 import { letterArgument } from './dlq-show.js';
 
-interface Options { all?: boolean; reason?: string; force?: boolean; limit: number }
+interface Options {
+  all?: boolean;
+  reason?: string;
+  force?: boolean;
+  limit: number;
+}
 
 export function addDlqReplay(dlq: Command, run: Run): void {
-  dlq.command('replay [id]')
+  dlq
+    .command('replay [id]')
     .description('publish what came once more, on its subject, under a new message id')
     .option('--all', 'every one of --reason')
     .option('--reason <reason>', 'for --all: of which reason')
     .option('--limit <n>', 'for --all: at most so many, the newest', countArgument(10_000), 1000)
     .option('--force', 'also what would be refused again')
-    .addHelpText('after', '\nThe dead letter stays where it is. Exit code 7 when something would be refused again and --force was not given.\n\nExample:\n  nightshift dlq replay --all --reason unknown-host')
+    .addHelpText(
+      'after',
+      '\nThe dead letter stays where it is. Exit code 7 when something would be refused again and --force was not given.\n\nExample:\n  nightshift dlq replay --all --reason unknown-host',
+    )
     .action((id: string | undefined, options: Options) => run((session) => dlqReplay(session, id, options)));
 }
 

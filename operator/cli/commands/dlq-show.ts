@@ -10,9 +10,13 @@ import type { Session } from '../session.js';
 import { letterJson } from './dlq-ls.js';
 
 export function addDlqShow(dlq: Command, run: Run): void {
-  dlq.command('show <id>')
+  dlq
+    .command('show <id>')
     .description('show one dead letter: why it was not accepted, and what came')
-    .addHelpText('after', '\nThe payload is shown with everything that a terminal would act on written out; --json has it as base64.\n\nExample:\n  nightshift dlq show 17')
+    .addHelpText(
+      'after',
+      '\nThe payload is shown with everything that a terminal would act on written out; --json has it as base64.\n\nExample:\n  nightshift dlq show 17',
+    )
     .action((id: string) => run((session) => dlqShow(session, id)));
 }
 
@@ -47,7 +51,10 @@ export function letterLines({ seq, receivedAt, letter }: StoredLetter, { utc }: 
     ['today', now === null ? `would be accepted as an event: nightshift dlq replay ${seq}` : `would be refused again: ${now}`],
     ['payload', `${payload.length} bytes${payload.length > SHOWN_BYTES ? `, the first ${SHOWN_BYTES}` : ''}:`],
   ];
-  return [...facts.map(([name, value]) => `${padded(name, 12)}${inert(value)}`), ...inertLines(latin(payload.subarray(0, SHOWN_BYTES))).map((line) => `  ${line}`)];
+  return [
+    ...facts.map(([name, value]) => `${padded(name, 12)}${inert(value)}`),
+    ...inertLines(latin(payload.subarray(0, SHOWN_BYTES))).map((line) => `  ${line}`),
+  ];
 }
 
 /** Text where it is UTF-8; else byte by byte, so that nothing is replaced and hidden. */

@@ -10,7 +10,8 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
 export function addDoctor(program: Command, run: Run): void {
-  program.command('doctor')
+  program
+    .command('doctor')
     .description('look at everything that the running stack needs, and say what is wrong')
     .addHelpText('after', '\nExit code 1 when there is an error; warnings alone are 0. Nothing is changed.\n\nExample:\n  nightshift doctor --json')
     .action(() => run((session) => doctor(session)));

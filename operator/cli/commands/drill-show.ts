@@ -7,7 +7,8 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
 export function addDrillShow(drill: Command, run: Run): void {
-  drill.command('show <name>')
+  drill
+    .command('show <name>')
     .description('show what a drill plays and what it expects')
     .addHelpText('after', '\nExample:\n  nightshift drill show relieve-container')
     .action((name: string) => run((session) => drillShow(session, name)));
@@ -20,8 +21,14 @@ async function drillShow({ context }: Session, word: string): Promise<Exit> {
     return EXIT.done;
   }
   context.out.line(name);
-  for (const line of about.split('\n').flatMap((part) => wrapped(part.trim(), (context.columns ?? 100) - 2))) context.out.line(`  ${line}`);
+  for (const line of about.split(/\n\s*\n/).flatMap((paragraph) => wrapped(paragraph.replace(/\s+/g, ' ').trim(), (context.columns ?? 100) - 2)))
+    context.out.line(`  ${line}`);
   context.out.line('expects');
-  for (const line of [`problem ${expects.problem}`, `end     ${expects.state}, within ${span(withinMs)}`, ...expects.effects.map((effect) => `effect  ${effect}`)]) context.out.line(`  ${line}`);
+  for (const line of [
+    `problem ${expects.problem}`,
+    `end     ${expects.state}, within ${span(withinMs)}`,
+    ...expects.effects.map((effect) => `effect  ${effect}`),
+  ])
+    context.out.line(`  ${line}`);
   return EXIT.done;
 }

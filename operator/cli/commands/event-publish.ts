@@ -11,10 +11,18 @@ import { CliError, EXIT, type Exit } from '../exit-codes.js';
 import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
-interface Options { kind?: string; host?: string; data?: string; raw?: boolean; subject?: string; id?: string }
+interface Options {
+  kind?: string;
+  host?: string;
+  data?: string;
+  raw?: boolean;
+  subject?: string;
+  id?: string;
+}
 
 export function addEventPublish(event: Command, run: Run): void {
-  event.command('publish [file]')
+  event
+    .command('publish [file]')
     .description('publish one event, from a file, from stdin (-), or built from --kind, --host and --data')
     .option('--kind <kind>', `one of ${EVENT_KINDS.join(', ')}`)
     .option('--host <host>', 'the host that it is about')
@@ -22,12 +30,15 @@ export function addEventPublish(event: Command, run: Run): void {
     .option('--id <id>', 'for --raw: message id; the same one again is stored once')
     .option('--raw', 'the bytes as they are, unchecked; needs --subject')
     .option('--subject <subject>', 'for --raw: where to publish')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 What is missing of specversion, id, time and source is filled in; what is there is checked as the engine checks it. Exit code 2 when it is not an event.
 
 Examples:
   nightshift event publish --kind host.load_slope --host dauntless --data '{"load1":9,"load1Before":1,"intervalSeconds":30,"cores":2}'
-  nightshift event publish spike.json`)
+  nightshift event publish spike.json`,
+    )
     .action((file: string | undefined, options: Options) => run((session) => eventPublish(session, file, options)));
 }
 
@@ -35,11 +46,19 @@ async function eventPublish(session: Session, file: string | undefined, options:
   const { context } = session;
   const sent = options.raw === true ? await publishRaw(session, file, options) : await publishChecked(session, file, options);
   if (context.json) context.out.json(sent);
-  else context.out.line(`published ${inert(sent.id)} on ${inert(sent.subject)}, sequence ${sent.seq}${sent.duplicate ? ' (a duplicate: it was there already)' : ''}`);
+  else
+    context.out.line(
+      `published ${inert(sent.id)} on ${inert(sent.subject)}, sequence ${sent.seq}${sent.duplicate ? ' (a duplicate: it was there already)' : ''}`,
+    );
   return EXIT.done;
 }
 
-interface Sent { id: string; subject: string; seq: number; duplicate: boolean }
+interface Sent {
+  id: string;
+  subject: string;
+  seq: number;
+  duplicate: boolean;
+}
 
 async function publishRaw(session: Session, file: string | undefined, options: Options): Promise<Sent> {
   const { subject, id = randomUUID() } = options;
@@ -51,7 +70,8 @@ async function publishRaw(session: Session, file: string | undefined, options: O
 }
 
 async function publishChecked(session: Session, file: string | undefined, options: Options): Promise<Sent> {
-  if (options.subject !== undefined || options.id !== undefined) throw new CliError(EXIT.usage, 'usage', '--subject and --id are for --raw: an event says itself what it is and where it belongs');
+  if (options.subject !== undefined || options.id !== undefined)
+    throw new CliError(EXIT.usage, 'usage', '--subject and --id are for --raw: an event says itself what it is and where it belongs');
   const draft = await draftOf(file, options);
   const { site } = await session.stack();
   const composed = composeEvent(draft, { site, id: randomUUID(), now: session.context.now() });
@@ -64,7 +84,8 @@ async function acknowledged(session: Session, event: NightshiftEvent): Promise<O
     return await publishOnce(await session.nats(), event, { deadlineMs: session.patienceMs });
   } catch (error) {
     if (error instanceof InvalidEvent) throw new CliError(EXIT.usage, 'invalid_event', error.message, undefined, { cause: error });
-    if (error instanceof NotAcknowledged) throw new CliError(EXIT.timedOut, 'not_acknowledged', error.message, 'see what is down: nightshift doctor', { cause: error });
+    if (error instanceof NotAcknowledged)
+      throw new CliError(EXIT.timedOut, 'not_acknowledged', error.message, 'see what is down: nightshift doctor', { cause: error });
     throw error;
   }
 }
@@ -74,7 +95,8 @@ async function draftOf(file: string | undefined, { kind, host, data }: Options):
     if (kind !== undefined || host !== undefined) throw new CliError(EXIT.usage, 'usage', 'give a file, or --kind and --host, not both');
     return jsonOf(new TextDecoder().decode(await bytesOf(file)), file === '-' ? 'stdin' : file);
   }
-  if (kind === undefined || host === undefined) throw new CliError(EXIT.usage, 'usage', 'give a file (or -), or --kind and --host', 'nightshift event publish --help');
+  if (kind === undefined || host === undefined)
+    throw new CliError(EXIT.usage, 'usage', 'give a file (or -), or --kind and --host', 'nightshift event publish --help');
   const said = jsonOf(data ?? '{}', '--data');
   if (typeof said !== 'object' || said === null || Array.isArray(said)) throw new CliError(EXIT.usage, 'usage', '--data is not a JSON object');
   return { type: kind, data: { host, ...said } };

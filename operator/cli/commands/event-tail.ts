@@ -11,12 +11,17 @@ import { CliError, EXIT, type Exit } from '../exit-codes.js';
 import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
-interface Options { host?: string; since: number; follow?: boolean }
+interface Options {
+  host?: string;
+  since: number;
+  follow?: boolean;
+}
 
 export function addEventTail(event: Command, run: Run): void {
-  event.command('tail')
+  event
+    .command('tail')
     .description('print events as they came in')
-    .option('--host <host>', 'only on this host\'s subjects')
+    .option('--host <host>', "only on this host's subjects")
     .option('--since <duration>', 'how far back to begin', durationArgument, 600_000)
     .option('-f, --follow', 'go on with what comes, until Ctrl-C or --timeout')
     .addHelpText('after', '\nExample:\n  nightshift event tail --host dauntless --since 1h --follow')
@@ -30,7 +35,8 @@ async function eventTail(session: Session, options: Options): Promise<Exit> {
   const { site } = await session.stack();
   const nc = await session.nats();
   // --timeout bounds a following; what lies there already is printed whole.
-  const signal = options.follow === true && context.timeoutMs !== undefined ? AbortSignal.any([context.signal, AbortSignal.timeout(context.timeoutMs)]) : context.signal;
+  const signal =
+    options.follow === true && context.timeoutMs !== undefined ? AbortSignal.any([context.signal, AbortSignal.timeout(context.timeoutMs)]) : context.signal;
   const since = new Date(context.now().getTime() - options.since);
   for await (const lying of readStream(nc, { stream: 'EVT', subjects: [`evt.${site}.${host}.*`], since, follow: options.follow === true, signal })) {
     if (context.json) context.out.ndjson(eventJson(lying));
@@ -51,7 +57,10 @@ export function eventJson(lying: Lying): { id: string; seq: number; subject: str
 export function eventLine(lying: Lying, { utc, columns }: Pick<Context, 'utc' | 'columns'>): string {
   const read = readEvent(lying.data);
   const speaker = parseEventSubject(lying.subject)?.host ?? lying.subject;
-  const said = 'event' in read ? `${read.event.type}${read.event.assertion === 'standing' ? ' (standing)' : ''} ${figures(read.event.data)}` : `not an event: ${read.problem}`;
+  const said =
+    'event' in read
+      ? `${read.event.type}${read.event.assertion === 'standing' ? ' (standing)' : ''} ${figures(read.event.data)}`
+      : `not an event: ${read.problem}`;
   const text = inert(`${String(lying.seq).padEnd(6)} ${speaker} ${said}`);
   const time = clock(lying.receivedAt, { utc });
   return columns === undefined ? `${time} ${text}` : `${time} ${wrapped(text, Math.max(columns, 40) - 9).join('\n         ')}`;
@@ -68,4 +77,7 @@ function readEvent(data: Uint8Array): { event: NightshiftEvent } | { problem: st
   }
 }
 
-const figures = (data: NightshiftEvent['data']): string => Object.entries(data).map(([name, value]) => `${name}=${Array.isArray(value) ? value.join(',') : String(value)}`).join(' ');
+const figures = (data: NightshiftEvent['data']): string =>
+  Object.entries(data)
+    .map(([name, value]) => `${name}=${Array.isArray(value) ? value.join(',') : String(value)}`)
+    .join(' ');

@@ -12,10 +12,17 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 import { table } from '../table.js';
 
-interface Options { all?: boolean; open?: boolean; since: number; host?: string }
+interface Options {
+  all?: boolean;
+  open?: boolean;
+  since: number;
+  host?: string;
+}
 
 export function addIncidentLs(incident: Command, run: Run): void {
-  incident.command('ls').alias('list')
+  incident
+    .command('ls')
+    .alias('list')
     .description('list incidents: those that are open, and those of the last 7 days')
     .option('--open', 'only those that are open')
     .option('--all', 'all there ever were')

@@ -10,10 +10,14 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
 export function addIncidentNote(incident: Command, run: Run): void {
-  incident.command('note <incident> <text...>')
+  incident
+    .command('note <incident> <text...>')
     .description('add a line of your own to the timeline, also after the end')
     .option('--as <person>', 'who says so (default: your login name)')
-    .addHelpText('after', `\n<incident>: ${INCIDENT_ARGUMENT}\n\nExample:\n  nightshift incident note @latest "the customer has raised their own limit" --as ana`)
+    .addHelpText(
+      'after',
+      `\n<incident>: ${INCIDENT_ARGUMENT}\n\nExample:\n  nightshift incident note @latest "the customer has raised their own limit" --as ana`,
+    )
     .action((word: string, text: string[], options: { as?: string }) => run((session) => incidentNote(session, word, text.join(' '), options.as)));
 }
 
@@ -34,7 +38,13 @@ async function incidentNote(session: Session, word: string, given: string, as: s
 /** Through the incident's workflow, so that it stands in its history too. */
 async function through(session: Session, found: Incident, argument: Note): Promise<'workflow' | 'audit'> {
   try {
-    const answer = await tellIncident(await session.temporal(), { incident: found.id, problem: found.problem, update: NOTE, argument, timeoutMs: session.patienceMs });
+    const answer = await tellIncident(await session.temporal(), {
+      incident: found.id,
+      problem: found.problem,
+      update: NOTE,
+      argument,
+      timeoutMs: session.patienceMs,
+    });
     if (answer.state === 'accepted') return 'workflow';
     if (answer.state === 'rejected') throw new CliError(EXIT.conflict, 'rejected', `${found.id} does not take the note: ${answer.why}`);
     session.context.out.message(`${answer.why}: the note goes straight to the audit`);

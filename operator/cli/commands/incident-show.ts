@@ -11,7 +11,8 @@ import type { Run } from '../run.js';
 import type { Session } from '../session.js';
 
 export function addIncidentShow(incident: Command, run: Run): void {
-  incident.command('show <incident>')
+  incident
+    .command('show <incident>')
     .description('show an incident: what it is about, where it stands, its timeline')
     .option('--every', 'every record, also claims of effects whose outcome is known')
     .addHelpText('after', `\n<incident>: ${INCIDENT_ARGUMENT}\n\nExample:\n  nightshift incident show @latest --utc`)
@@ -52,8 +53,19 @@ export function incidentHeader(incident: Incident, { utc, columns, now }: Pick<C
 }
 
 /** The timeline for programs: each thing said, with the record it was said by. */
-export const timelineJson = (records: readonly Told[]): { id: string; seq: number; at: string; receivedAt: string; fact: string; verb: string; text: string }[] =>
-  records.flatMap((stored) => sayings(stored).map(({ at, verb, text }, part) =>
-    ({ id: part === 0 ? String(stored.seq) : `${stored.seq}.${part}`, seq: stored.seq, at, receivedAt: stored.receivedAt, fact: stored.record.fact, verb, text })));
+export const timelineJson = (
+  records: readonly Told[],
+): { id: string; seq: number; at: string; receivedAt: string; fact: string; verb: string; text: string }[] =>
+  records.flatMap((stored) =>
+    sayings(stored).map(({ at, verb, text }, part) => ({
+      id: part === 0 ? String(stored.seq) : `${stored.seq}.${part}`,
+      seq: stored.seq,
+      at,
+      receivedAt: stored.receivedAt,
+      fact: stored.record.fact,
+      verb,
+      text,
+    })),
+  );
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;

@@ -12,9 +12,13 @@ import type { Session } from '../session.js';
 import { timelineJson } from './incident-show.js';
 
 export function addIncidentWatch(incident: Command, run: Run): void {
-  incident.command('watch [incident]')
+  incident
+    .command('watch [incident]')
     .description('follow an incident until it ends; without an id the newest open one, or the next')
-    .addHelpText('after', `\n[incident]: ${INCIDENT_ARGUMENT}\nCtrl-C ends the watching, not the incident. With --timeout: exit code 8 when it has not ended by then.\n\nExample:\n  nightshift incident watch --timeout 10m && echo over`)
+    .addHelpText(
+      'after',
+      `\n[incident]: ${INCIDENT_ARGUMENT}\nCtrl-C ends the watching, not the incident. With --timeout: exit code 8 when it has not ended by then.\n\nExample:\n  nightshift incident watch --timeout 10m && echo over`,
+    )
     .action((word: string | undefined) => run((session) => incidentWatch(session, word)));
 }
 
@@ -26,13 +30,21 @@ async function incidentWatch(session: Session, word: string | undefined): Promis
 
   const id = word === undefined ? await newestOpen(session, audit, signal) : (await incidentArgument(audit, word)).found.id;
   const options = timelineOptions(context);
-  const state = id === null ? null : await watchIncident(audit, id, (stored) => {
-    if (context.json) for (const said of timelineJson([stored])) context.out.ndjson({ ...said, incident: id });
-    else {
-      const line = timelineLine(stored, options);
-      if (line !== '') context.out.line(line);
-    }
-  }, signal);
+  const state =
+    id === null
+      ? null
+      : await watchIncident(
+          audit,
+          id,
+          (stored) => {
+            if (context.json) for (const said of timelineJson([stored])) context.out.ndjson({ ...said, incident: id });
+            else {
+              const line = timelineLine(stored, options);
+              if (line !== '') context.out.line(line);
+            }
+          },
+          signal,
+        );
   if (state !== null) return EXIT.done;
   context.signal.throwIfAborted();
   context.out.message(id === null ? 'no incident began within the time' : `${id} has not ended within the time; it goes on: nightshift incident show ${id}`);

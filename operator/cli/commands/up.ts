@@ -6,11 +6,15 @@ import { EXIT, type Exit } from '../exit-codes.js';
 import type { Run } from '../run.js';
 
 export function addUp(program: Command, run: Run): void {
-  program.command('up')
+  program
+    .command('up')
     .description('start a stack on this machine: what `npm start` does, with the same flags')
     .argument('[flags...]', 'flags of npm start: --base-port N, --no-drill, --once, --drill NAME')
     .allowUnknownOption()
-    .addHelpText('after', '\nIt stays in the foreground; Ctrl-C ends the stack in order.\n\nExample:\n  nightshift up --dir /srv/nightshift --base-port 7500 --no-drill')
+    .addHelpText(
+      'after',
+      '\nIt stays in the foreground; Ctrl-C ends the stack in order.\n\nExample:\n  nightshift up --dir /srv/nightshift --base-port 7500 --no-drill',
+    )
     .action((flags: string[]) => run(({ context }) => up(context, flags)));
 }
 
