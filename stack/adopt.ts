@@ -4,7 +4,7 @@ import { tryLock } from './lock-file.js';
 import { readPids } from './pids.js';
 import { carrying, familyOf, isAlive, processTable, type ProcessId } from './process-table.js';
 
-/** Every process of a stack carries this variable; its value is the stack's own random id. */
+/** Every process of a stack carries this variable; its value names one start of one stack: a random id and its directory. */
 export const STACK_MARK = 'NIGHTSHIFT_STACK';
 
 export class StackRuns extends Error {

@@ -62,9 +62,10 @@ export async function runStack(o: RunOptions): Promise<RunningStack> {
   await makeDirectories(layout, STOP_ORDER);
   const release = becomeSupervisor(layout.dir);
   const ended = new AbortController();
-  const running: Running = { children: new Map(), line: null, ended, tasks: [], mark: randomUUID(), layout };
+  const running: Running = { children: new Map(), line: null, ended, tasks: [], mark: `${randomUUID()}:${layout.dir}`, layout };
   const stop = once(() => stopAll(running, release));
   try {
+    await rm(layout.stackFile, { force: true }); // Of a supervisor that was killed: what it describes is about to end.
     await endLeftovers(layout.dir, o.say);
     await ensurePortsFree(ports);
     const plan = await makePlan(o, layout, ports, running.mark);

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { labConfig } from '../lab/config.js';
 import { prepareLab } from '../lab/prepare.js';
 import { runDrill } from '../operator/drill.js';
@@ -124,3 +125,6 @@ function explain(error: unknown): string {
   if (error instanceof PortTaken || error instanceof StackRuns || error instanceof ServersMissing || error instanceof BadUsage) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
+
+// Run as a program, too: tests and the bench start a stack as a process of its own.
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main(process.argv.slice(2), process.env, process.cwd());
