@@ -12,6 +12,8 @@ export interface Lab {
   /** Answers one request, already as JSON; rejects with an Error for people. */
   answer(verb: LabVerb, request: unknown): Promise<LabReply<LabVerb>>;
   kernel: Kernel;
+  /** The host's first process, by this machine's pid. */
+  hostPid: number;
   /** True while its first process lives. */
   isUp(): boolean;
   /** How many processes an earlier lab process had left here. */
@@ -42,7 +44,7 @@ export async function openLab(facts: LabFacts): Promise<Lab> {
     throw error;
   }
   return {
-    kernel, leftBehind,
+    kernel, leftBehind, hostPid: host.pid,
     isUp: () => host.isUp(),
     answer: async (verb, request) => {
       switch (verb) {
