@@ -39,9 +39,9 @@ export async function bootHost(facts: LabFacts, groups: readonly string[], recor
   const inbox = openInbox(orders);
 
   const init = [join(facts.hostDir, 'sbin', 'init'), facts.hostDir, orders, reports, facts.namespaces ? 'own' : 'shared', facts.host, ...groups];
-  const [command, ...args] = facts.namespaces ? ['unshare', ...NAMESPACES, ...init] : ['setsid', ...init];
-  // Detached: the terminal's Ctrl-C is for the lab process, which ends the host in order.
-  const child = spawn(command ?? '', args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+  const [command = '', ...args] = facts.namespaces ? ['unshare', ...NAMESPACES, ...init] : init;
+  // Detached, in a session of its own: the terminal's Ctrl-C is for the lab process, which ends the host in order.
+  const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
   let ended = false;
   const end = new Promise<void>((resolve) => child.once('exit', () => { ended = true; resolve(); }));
   const failed = new Promise<never>((_, reject) => {
