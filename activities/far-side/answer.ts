@@ -88,7 +88,7 @@ export function parseAnswer(text: string): Answer {
       file.lines.push(line.slice(2));
       continue;
     }
-    if (file !== null) answer.files.set(file.name, file.lines.join('\n') + '\n');
+    if (file !== null) answer.files.set(file.name, file.lines.map((l) => `${l}\n`).join(''));
     file = null;
     const [key = '', ...words] = line.split(' ');
     const rest = line.slice(key.length + 1);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
@@ -25,12 +25,28 @@ function optionPath(path: string): string {
   return `"${path.replaceAll('%', '%%')}"`;
 }
 
+/** A directory of this process. Those of processes that were killed before they could clean up are removed on the way. */
+function ownRuntimeDir(): string {
+  const parent = tmpdir().length > 50 ? '/tmp' : tmpdir();
+  for (const name of readdirSync(parent)) {
+    const pid = /^ns-ssh-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    // Another's, or being removed just now by a sibling: neither is ours to care for.
+    try {
+      rmSync(join(parent, name), { recursive: true, force: true });
+    } catch (error) {
+      if (!['EACCES', 'EPERM', 'ENOENT', 'ENOTEMPTY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  return mkdtempSync(join(parent, `ns-ssh-${process.pid}-`));
+}
+
 /**
  * Hosts over OpenSSH: one connection each is kept for a minute (ControlMaster), host keys are pinned, nothing is read from the user's own configuration,
  * and no command is sent: the key's forced command is the helper. A server of another key, or one that wants a password, gets nothing.
  */
 export function createSshTransport({ runtimeDir, connectTimeoutSeconds = 5 }: SshTransportOptions = {}): Transport {
-  const sockets = runtimeDir ?? mkdtempSync(join(tmpdir().length > 60 ? '/tmp' : tmpdir(), 'ns-ssh-'));
+  const sockets = runtimeDir ?? ownRuntimeDir();
   if (Buffer.byteLength(sockets) > LONGEST_RUNTIME_DIR) throw new Error(`ssh: ${sockets} is too long for a socket; give a runtimeDir of at most ${LONGEST_RUNTIME_DIR} bytes`);
   const masters = new Map<string, string[]>();
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' };
