@@ -74,8 +74,9 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
     book.add({ fact: 'state', from: state, to, summary });
     state = to;
   };
+  const grown = (): boolean => workflowInfo().continueAsNewSuggested;
   const checkpoint = async (): Promise<void> => {
-    if (!workflowInfo().continueAsNewSuggested || inbox.close !== null) return;
+    if (!grown() || inbox.close !== null) return;
     await book.flush();
     // An update that is being handled is answered in the run that accepted it.
     await condition(allHandlersFinished);
@@ -84,7 +85,7 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
       v: 1, inbox, state: state ?? 'working', appends: book.appends(), round, namesBefore, found, watching, effects, undone, unknowns, stormTold, verdict, quiet, failingAtLook,
     });
   };
-  const desk: Desk = { input, inbox, book, progress, now, setState, checkpoint };
+  const desk: Desk = { input, inbox, book, progress, now, setState, grown, checkpoint };
   const tally = (): string => `${count(progress.effects, 'effect')}, ${progress.undone} undone`;
 
   /** Runs the playbook once; leaves what it says behind in state and records. */

@@ -25,8 +25,7 @@ export async function waitUntilGone(desk: Desk, { memory, measure, mustTell }: {
     if (mustTell()) return { why: 'told' };
     if (measure === null) {
       now.waiting = { for: 'a person closes it', until: null };
-      // Signals wake the workflow; every wake is a chance to go on in a new run. The hour is for nobody's sake but that.
-      await condition(mustTell, 3_600_000);
+      await condition(() => mustTell() || desk.grown());
       continue;
     }
     const seen = await peek(desk, measure.want);
@@ -41,9 +40,9 @@ export async function waitUntilGone(desk: Desk, { memory, measure, mustTell }: {
     const nextMs = mark === null ? waitMs : Math.min(waitMs, Math.max(memory.since + verifyForMs - Date.now(), 1));
     now.waiting = { for: `the symptom to stay away for ${span(verifyForMs)}, or a person closes it`, until: null };
     const heard = inbox.quiet;
-    const woken = await condition(() => mustTell() || inbox.quiet !== heard, nextMs);
+    const woken = await condition(() => mustTell() || desk.grown() || inbox.quiet !== heard, nextMs);
     // However often an agent says it: looks are at least this far apart.
-    if (woken && !mustTell()) await condition(mustTell, Math.min(watchForMs, nextMs));
+    if (woken && !mustTell() && !desk.grown()) await condition(mustTell, Math.min(watchForMs, nextMs));
     waitMs = Math.min(waitMs * 2, MAX_WAIT_MS);
   }
 }

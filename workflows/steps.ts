@@ -31,6 +31,8 @@ export interface Desk {
   progress: Pick<Carried, 'found' | 'watching' | 'effects' | 'undone' | 'unknowns' | 'failingAtLook'> & { names: Record<string, number> };
   now: { step: string | null; waiting: IncidentView['waiting'] };
   setState(to: 'working' | 'waiting', summary: string): void;
+  /** True when the history has grown so far that the server asks for a new run. */
+  grown(): boolean;
   /** Goes on in a new run when the history has grown. */
   checkpoint(): Promise<void>;
 }

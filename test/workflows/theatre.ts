@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Client, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { auditRecord, type AuditRecord } from '../../events/audit.js';
 import { bundleWorkflows } from '../../workflows/build-bundle.js';
 import { CLOSE, INCIDENT_WORKFLOW, OBSERVE, QUEUES, STORM, VIEW, type Close, type EventBatch, type IncidentInput, type IncidentView, type Storm } from '../../workflows/messages.js';
@@ -9,6 +9,8 @@ import { temporalServer } from '../servers.js';
 import { until } from '../until.js';
 import { simulatedContainer, type ContainerModel, type Fate, type SimulatedContainer } from './simulated-container.js';
 import { timeline } from './timeline.js';
+
+Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } } });
 
 const here = import.meta.url;
 const extension = here.slice(here.lastIndexOf('.'));
@@ -54,8 +56,8 @@ export interface Play {
   reached(state: string): Promise<void>;
 }
 
-/** Any Temporal server. */
-export interface Stage { address: string; namespace: string; close(): Promise<void> }
+/** Any Temporal server, and a client of it where it needs one of its own. */
+export interface Stage { address: string; namespace: string; client?: Client; close(): Promise<void> }
 
 export interface Theatre {
   client: Client;
@@ -67,9 +69,9 @@ export interface Theatre {
 
 /** A Temporal server with one worker for each queue, and as many containers as there are plays. */
 export async function openTheatre(stage?: Stage): Promise<Theatre> {
-  const temporal = stage ?? (await temporalServer());
+  const temporal: Stage = stage ?? (await temporalServer());
   const connection = await NativeConnection.connect({ address: temporal.address });
-  const client = new Client({ connection, namespace: temporal.namespace });
+  const client = temporal.client ?? new Client({ connection, namespace: temporal.namespace });
   const plays = new Map<string, { scenario: Scenario; play: Play }>();
   const keys = new Set<string>();
   const tries = new Map<string, number>();
@@ -142,7 +144,7 @@ export async function openTheatre(stage?: Stage): Promise<Theatre> {
     };
     plays.set(incident, { scenario, play });
     plays.set(host, { scenario, play });
-    await client.workflow.start(INCIDENT_WORKFLOW, { workflowId: input.problem, taskQueue: QUEUES.workflows, args: [input], requestEagerStart: true, memo: { incident } });
+    await client.workflow.start(INCIDENT_WORKFLOW, { workflowId: input.problem, taskQueue: QUEUES.workflows, args: [input], ...(temporal.client === undefined ? { requestEagerStart: true } : {}), memo: { incident } });
     return play;
   };
 
