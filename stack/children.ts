@@ -38,6 +38,11 @@ const LONGEST_DELAY_MS = 10_000;
 const TRIES_TO_COME_UP = 3;
 const COME_UP_MS = 60_000;
 
+interface Life {
+  how: string;
+  servedMs: number;
+}
+
 /**
  * Keeps one process running. States: starting -> serving -> (it ends) -> waiting -> starting...; `stop` ends it from any of them.
  * `changed` is told when it serves, first and after each restart.
@@ -50,44 +55,54 @@ export function keepRunning(spec: ChildSpec, o: { pids: Pids; say: (line: string
   const up = new Promise<void>((resolve, reject) => ((cameUp = resolve), (failed = reject)));
   up.catch(() => {}); // Whoever awaits it hears of it; nobody has to.
 
+  let everServed = false;
+  let endedAs = '';
+  const firstStart = Date.now();
+
+  /** One life of it: started, served (or not), ended. */
+  const live = async (): Promise<Life> => {
+    const started = Date.now();
+    const child = start(spec);
+    current = o.pids.add(spec.role, child.pid);
+    const ended = new AbortController();
+    const exit = child.exit.finally(() => ended.abort());
+    const served = await untilServing(spec, AbortSignal.any([ended.signal, stopping.signal]), everServed ? Infinity : firstStart + COME_UP_MS);
+    const servedAt = Date.now();
+    if (served) {
+      if (everServed) o.say(`${spec.role} serves again (process ${child.pid}, ${servedAt - started} ms)`);
+      o.changed(everServed ? 'restarted' : 'started', everServed ? endedAs : `process ${child.pid}`);
+      everServed = true;
+      cameUp();
+    } else if (!ended.signal.aborted && !stopping.signal.aborted) {
+      failed(new Error(`${spec.role} runs and does not serve after ${COME_UP_MS / 1000} s; its log is ${spec.logFile}`));
+    }
+    const how = await exit;
+    // The number of a group is not given away while the group has members: what is in it was started by this child.
+    if (spec.familyDiesToo) await endProcesses(processTable().filter((entry) => entry.group === child.pid), 2_000);
+    o.pids.remove(current);
+    current = null;
+    return { how: `(process ${child.pid}) ${how} after ${((Date.now() - started) / 1000).toFixed(1)} s`, servedMs: served ? Date.now() - servedAt : 0 };
+  };
+
   const run = async (): Promise<void> => {
     let delay = FIRST_DELAY_MS;
-    let everServed = false;
-    let endedAs = '';
-    const firstStart = Date.now();
     for (let tries = 1; !stopping.signal.aborted; tries += 1) {
-      const started = Date.now();
-      const child = start(spec);
-      current = o.pids.add(spec.role, child.pid);
-      const ended = new AbortController();
-      const exit = child.exit.finally(() => ended.abort());
-      const served = await untilServing(spec, AbortSignal.any([ended.signal, stopping.signal]), everServed ? Infinity : firstStart + COME_UP_MS);
-      const servedAt = Date.now();
-      if (served && !stopping.signal.aborted) {
-        if (everServed) o.say(`${spec.role} serves again (process ${child.pid}, ${servedAt - started} ms)`);
-        o.changed(everServed ? 'restarted' : 'started', everServed ? endedAs : `process ${child.pid}`);
-        everServed = true;
-        cameUp();
-      }
-      if (!served && !ended.signal.aborted && !stopping.signal.aborted) failed(new Error(`${spec.role} runs and does not serve after ${COME_UP_MS / 1000} s; its log is ${spec.logFile}`));
-      const how = await exit;
-      // The number of a group is not given away while the group has members: what is in it was started by this child.
-      if (spec.familyDiesToo) await endProcesses(processTable().filter((entry) => entry.group === child.pid), 2_000);
-      o.pids.remove(current);
+      // Once it has served, not even failing to start it (no memory, no more processes) ends the trying.
+      const { how, servedMs } = await live().catch((error: unknown): Life => ({ how: `could not be kept: ${String(error)}`, servedMs: 0 }));
       current = null;
       if (stopping.signal.aborted) return;
       if (!everServed && (tries >= TRIES_TO_COME_UP || Date.now() > firstStart + COME_UP_MS)) {
         failed(new Error(`${spec.role} does not come up: it ${how}; its log is ${spec.logFile}`));
         return;
       }
-      if (served && Date.now() - servedAt > LONGEST_DELAY_MS) delay = FIRST_DELAY_MS;
+      if (servedMs > LONGEST_DELAY_MS) delay = FIRST_DELAY_MS;
       endedAs = `it ${how}`;
-      o.say(`${spec.role} (process ${child.pid}) ${how} after ${((Date.now() - started) / 1000).toFixed(1)} s: starting it again in ${delay} ms; its log: ${spec.logFile}`);
+      o.say(`${spec.role} ${how}: starting it again in ${delay} ms; its log: ${spec.logFile}`);
       await pause(delay, undefined, { signal: stopping.signal }).catch(() => {});
       delay = Math.min(delay * 2, LONGEST_DELAY_MS);
     }
   };
-  const running = run().catch((error: unknown) => failed(error instanceof Error ? error : new Error(String(error))));
+  const running = run();
 
   return {
     spec,

@@ -32,7 +32,7 @@ export function readPids(dir: string): PidRecord | null {
 }
 
 /** Begins an empty record. Synchronous on purpose: between a spawn and its record there is no moment in which anything else runs. */
-export function openPids(dir: string, stack: string): Pids {
+export function openPids(dir: string, stack: string, say: (line: string) => void): Pids {
   const path = pidFile(dir);
   const about = { dir: realpathSync(dir), boot: bootId(), stack };
   let processes: PidRecord['processes'] = [];
@@ -40,18 +40,26 @@ export function openPids(dir: string, stack: string): Pids {
     writeFileSync(`${path}.new`, `${JSON.stringify({ ...about, processes }, null, 1)}\n`);
     renameSync(`${path}.new`, path);
   };
+  // On a full disk a child is started again all the same: what this file lacks then is found by its mark.
+  const saveIfPossible = (): void => {
+    try {
+      save();
+    } catch (error) {
+      say(`${path} could not be written: ${(error as Error).message}`);
+    }
+  };
   save();
   return {
     add(role, pid) {
       // A child that has ended already is a zombie until we reap it: its entry is still there.
       const id = { pid, startTicks: processEntry(pid)?.startTicks ?? 0 };
       processes.push({ role, ...id });
-      save();
+      saveIfPossible();
       return id;
     },
     remove(id) {
       processes = processes.filter((p) => p.pid !== id.pid || p.startTicks !== id.startTicks);
-      save();
+      saveIfPossible();
     },
   };
 }

@@ -122,7 +122,7 @@ async function readFleet(file: string): Promise<{ site: string; hosts: string[] 
 async function bringUp(o: RunOptions, plan: StackPlan, running: Running, stop: () => Promise<void>): Promise<RunningStack> {
   const { layout, ports } = plan;
   const { children } = running;
-  const pids: Pids = openPids(layout.dir, running.mark);
+  const pids: Pids = openPids(layout.dir, running.mark, o.say);
   const specs = childSpecs(plan);
   const startedAt = new Date().toISOString();
   let serving = false;
@@ -212,6 +212,7 @@ function guardDisk(o: RunOptions, ports: StackPorts, running: Running): Promise<
 /** Agents stop speaking first, servers last; then whatever else carries our mark, which should be nothing. */
 async function stopAll(running: Running, release: () => void): Promise<void> {
   const { children, layout, mark } = running;
+  const failures: unknown[] = []; // One that does not end must not keep the others from ending.
   running.ended.abort();
   await rm(layout.stackFile, { force: true });
   await Promise.all(running.tasks);
@@ -220,9 +221,10 @@ async function stopAll(running: Running, release: () => void): Promise<void> {
       running.line?.tell('ended', 'stack', 'stopped in order');
       await running.line?.close();
     }
-    await children.get(role)?.stop();
+    await children.get(role)?.stop().catch((error: unknown) => failures.push(error));
   }
-  await endProcesses(processesOf(mark, []), 3_000);
+  await endProcesses(processesOf(mark, []), 3_000).catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw new AggregateError(failures, `not everything could be ended; the next start in ${layout.dir} tries again`);
   await rm(join(layout.run, 'pids.json'), { force: true });
   release();
 }

@@ -58,7 +58,7 @@ const SERVE = "fs.writeFileSync(DIR + '/ready', String(process.pid)); setInterva
 const lives = async (): Promise<number[]> => (await readFile(join(dir, 'lives'), 'utf8')).trim().split('\n').map(Number);
 
 function keep(childSpec: ChildSpec, changed: (change: string) => void = () => {}): Child {
-  const child = keepRunning(childSpec, { pids: openPids(dir, 'mark-of-test'), say, changed });
+  const child = keepRunning(childSpec, { pids: openPids(dir, 'mark-of-test', say), say, changed });
   cleanUp.push(() => child.stop());
   return child;
 }
@@ -84,7 +84,7 @@ test('a child that keeps dying is waited for longer each time', async () => {
 
 test('a child that cannot come up is given up after three tries, with the name of its log', async () => {
   const child = keep(spec("console.error('no such setting'); process.exit(2);"));
-  await expect(child.up).rejects.toThrow(/agent does not come up: it ended with exit code 2; its log is .*agent\.log/);
+  await expect(child.up).rejects.toThrow(/agent does not come up: it \(process \d+\) ended with exit code 2 after .*; its log is .*agent\.log/);
   expect(await lives()).toHaveLength(3);
   expect(await readFile(join(dir, 'agent.log'), 'utf8')).toContain('no such setting');
 });
@@ -123,7 +123,7 @@ test('the next start ends what a killed supervisor has left, by pid and start ti
   const [line] = (await once(leader.stdout ?? process.stdin, 'data')) as [Buffer];
   const daemon = idOf(Number(String(line)));
   const bystander = idOf(running(FOREVER).pid);
-  openPids(dir, 'mark-of-test').add('engine', leader.pid ?? 0);
+  openPids(dir, 'mark-of-test', say).add('engine', leader.pid ?? 0);
   const leaderId = idOf(leader.pid);
 
   await endLeftovers(dir, say);
@@ -141,7 +141,7 @@ test('a process that has been given the pid of one of ours is left alone', async
 
 test('the pid file of a directory that was copied, or of another boot, ends nothing', async () => {
   const ours = idOf(running(FOREVER, { [STACK_MARK]: 'mark-of-test' }).pid);
-  openPids(dir, 'mark-of-test').add('engine', ours.pid);
+  openPids(dir, 'mark-of-test', say).add('engine', ours.pid);
   const copy = join(dir, 'copy');
   await mkdir(join(copy, 'run'), { recursive: true });
   const record = JSON.parse(await readFile(join(dir, 'run', 'pids.json'), 'utf8'));
@@ -153,7 +153,7 @@ test('the pid file of a directory that was copied, or of another boot, ends noth
 });
 
 async function recordOf(): Promise<string> {
-  openPids(dir, 'mark-of-test');
+  openPids(dir, 'mark-of-test', say);
   return readFile(join(dir, 'run', 'pids.json'), 'utf8');
 }
 
