@@ -24,7 +24,10 @@ export function answer(nc: NatsConnection, subject: string, log: Log, handle: ()
 }
 
 /** The configuration in force in this process. The site cannot change while it runs: every subject, problem and record is named by it. */
-export interface InForce { current(): ReadyConfig; reload(): Promise<ConfigChange> }
+export interface InForce {
+  current(): ReadyConfig;
+  reload(): Promise<ConfigChange>;
+}
 
 export function inForceOf(store: ConfigStore, site: string): InForce {
   let inForce = store.current();
@@ -42,11 +45,33 @@ export function inForceOf(store: ConfigStore, site: string): InForce {
 }
 
 /** Writes down which configuration is in force, and which was refused. */
-export async function recordConfig({ change, file, audit, site, by, log }: {
-  change: ConfigChange; file: string; audit: Pick<AuditLog, 'append'>; site: string; by: 'engine' | 'effector'; log: Log;
+export async function recordConfig({
+  change,
+  file,
+  audit,
+  site,
+  by,
+  log,
+}: {
+  change: ConfigChange;
+  file: string;
+  audit: Pick<AuditLog, 'append'>;
+  site: string;
+  by: 'engine' | 'effector';
+  log: Log;
 }): Promise<{ accepted: boolean; version: string; problems: string[] }> {
   const problems = change.problems.map(formatProblem);
-  await audit.append({ v: 1, at: new Date().toISOString(), site, by, fact: 'config', accepted: change.accepted, config: change.version, file, problems: problems.slice(0, 50) });
+  await audit.append({
+    v: 1,
+    at: new Date().toISOString(),
+    site,
+    by,
+    fact: 'config',
+    accepted: change.accepted,
+    config: change.version,
+    file,
+    problems: problems.slice(0, 50),
+  });
   if (change.accepted) log.info({ version: change.version }, 'the configuration is in force');
   else log.error({ problems, inForce: change.version }, 'the configuration is refused; the last good one stays in force');
   return { accepted: change.accepted, version: change.version, problems };

@@ -2,7 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** What one check found. `detail` is for people. */
-export interface Check { ok: boolean; detail?: string }
+export interface Check {
+  ok: boolean;
+  detail?: string;
+}
 
 /** A check that does not answer in this time is a failed one: whoever asks wants an answer, not a hanging request. */
 const CHECK_MS = 2_000;
@@ -11,7 +14,11 @@ const CHECK_MS = 2_000;
  * Serves `/healthz` (200 or 503, with every check by name) and `/metrics` on loopback. A process that merely exists is not healthy:
  * each check looks at something that would stop working before the process does.
  */
-export async function serveHealth({ port, checks, registry }: {
+export async function serveHealth({
+  port,
+  checks,
+  registry,
+}: {
   port: number;
   checks: Record<string, () => Check | Promise<Check>>;
   /** prom-client's, or whatever can say the same. */
@@ -37,10 +44,11 @@ export async function serveHealth({ port, checks, registry }: {
   });
   return {
     port: (server.address() as AddressInfo).port,
-    close: () => new Promise((resolve) => {
-      server.closeAllConnections();
-      server.close(() => resolve());
-    }),
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
   };
 }
 

@@ -8,13 +8,30 @@ const NOW = Date.parse('2026-11-20T17:00:00Z');
 const inventory: Inventory = { site: 'lab', hasHost: (h) => ['dauntless', 'st3'].includes(h), eventMaxAgeMs: 600_000 };
 const good = (): Record<string, unknown> => spike('dauntless', { time: '2026-11-20T16:59:59Z' });
 const take = (payload: unknown, o: { subject?: string; headers?: string[]; raw?: Uint8Array } = {}): Acceptance =>
-  acceptEvent({ subject: o.subject ?? 'evt.lab.dauntless.container', payload: o.raw ?? Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)), seq: 7, receivedAtMs: NOW, ...(o.headers === undefined ? {} : { headers: o.headers }) }, inventory, NOW);
+  acceptEvent(
+    {
+      subject: o.subject ?? 'evt.lab.dauntless.container',
+      payload: o.raw ?? Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)),
+      seq: 7,
+      receivedAtMs: NOW,
+      ...(o.headers === undefined ? {} : { headers: o.headers }),
+    },
+    inventory,
+    NOW,
+  );
 const reason = (a: Acceptance): string => ('deadLetter' in a ? a.deadLetter : 'accepted');
 const withData = (change: Record<string, unknown>): Record<string, unknown> => ({ ...good(), data: { ...(good()['data'] as object), ...change } });
 
 test('an event that says what it may is accepted, with its aspect, its age and a line for people', () => {
   const a = take(good());
-  expect(a).toMatchObject({ ok: { host: 'dauntless', aspect: '204/tcpsndbuf', stale: false, event: { seq: 7, kind: 'container.failcnt_spike', data: { container: '204', delta: 412 } } } });
+  expect(a).toMatchObject({
+    ok: {
+      host: 'dauntless',
+      aspect: '204/tcpsndbuf',
+      stale: false,
+      event: { seq: 7, kind: 'container.failcnt_spike', data: { container: '204', delta: 412 } },
+    },
+  });
   expect('ok' in a && a.ok.event.text).toBe('container 204 on dauntless: tcpsndbuf failcnt +412 in 1 s (held 4.0 MB of 4.2 MB)');
 });
 
@@ -78,25 +95,41 @@ test('a witness speaks on its own subject about another host, and about hosts of
 describe('whatever is sent, it is either accepted or refused for a reason from the list, and nothing is thrown', () => {
   const known = new Set<string>(['accepted', ...DEAD_LETTER_REASONS]);
   test('any bytes', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), fc.string(), (raw, subject) => known.has(reason(take('', { raw }))) && known.has(reason(take('', { raw, subject })))), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 400 }),
+        fc.string(),
+        (raw, subject) => known.has(reason(take('', { raw }))) && known.has(reason(take('', { raw, subject }))),
+      ),
+      { numRuns: 2_000 },
+    );
   });
   test('any JSON', () => {
-    fc.assert(fc.property(fc.json({ maxDepth: 20 }), (text) => known.has(reason(take(text)))), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 20 }), (text) => known.has(reason(take(text)))),
+      { numRuns: 2_000 },
+    );
   });
   test('an event with any one value in the place of another', () => {
     const keys = ['specversion', 'id', 'source', 'type', 'time', 'data'];
     const inner = ['host', 'container', 'resource', 'delta', 'intervalSeconds', 'held'];
-    fc.assert(fc.property(fc.constantFrom(...keys), fc.constantFrom(...inner), fc.boolean(), fc.jsonValue(), (key, data, top, value) => {
-      const a = take(top ? { ...good(), [key]: value } : withData({ [data]: value }));
-      return known.has(reason(a)) && (!('deadLetter' in a) || a.detail.length <= 1000);
-    }), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(fc.constantFrom(...keys), fc.constantFrom(...inner), fc.boolean(), fc.jsonValue(), (key, data, top, value) => {
+        const a = take(top ? { ...good(), [key]: value } : withData({ [data]: value }));
+        return known.has(reason(a)) && (!('deadLetter' in a) || a.detail.length <= 1000);
+      }),
+      { numRuns: 2_000 },
+    );
   });
   test('an event with one byte changed or cut', () => {
     const bytes = Buffer.from(JSON.stringify(good()));
-    fc.assert(fc.property(fc.nat(bytes.length - 1), fc.nat(255), fc.boolean(), (at, byte, cut) => {
-      const raw = Buffer.from(bytes);
-      raw[at] = byte;
-      return known.has(reason(take('', { raw: cut ? raw.subarray(0, at) : raw })));
-    }), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 1), fc.nat(255), fc.boolean(), (at, byte, cut) => {
+        const raw = Buffer.from(bytes);
+        raw[at] = byte;
+        return known.has(reason(take('', { raw: cut ? raw.subarray(0, at) : raw })));
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });

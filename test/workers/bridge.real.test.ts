@@ -49,7 +49,6 @@ let nc: NatsConnection;
 let audit: AuditLog;
 let bridge: Bridge;
 let config: ReadyConfig;
-let site: number = 0;
 
 beforeEach(async () => {
   nats = await natsServer();
@@ -61,21 +60,32 @@ afterEach(async () => {
   await bridge.stop(2_000);
   // Workflow ids are the same in every test; the server is one.
   for await (const run of client.workflow.list({ query: 'ExecutionStatus="Running"' })) await client.workflow.getHandle(run.workflowId).terminate();
-  site += 1;
   await nc.close();
   await nats.close();
 });
 
 const startBridge = async (): Promise<Bridge> => {
   bridge = createBridge({
-    js: jetstream(nc), jsm: await jetstreamManager(nc), audit, client, taskQueue: QUEUE, config: () => config, configOf: async () => config, metrics: createBridgeMetrics(new Registry()), log,
+    js: jetstream(nc),
+    jsm: await jetstreamManager(nc),
+    audit,
+    client,
+    taskQueue: QUEUE,
+    config: () => config,
+    configOf: async () => config,
+    metrics: createBridgeMetrics(new Registry()),
+    log,
   });
   await bridge.start();
   return bridge;
 };
-const publish = async (body: unknown, subject = 'evt.lab.h000.container'): Promise<number> => (await jetstream(nc).publish(subject, typeof body === 'string' ? body : JSON.stringify(body))).seq;
+const publish = async (body: unknown, subject = 'evt.lab.h000.container'): Promise<number> =>
+  (await jetstream(nc).publish(subject, typeof body === 'string' ? body : JSON.stringify(body))).seq;
 const problemOf = (host: string): string => problemId('lab', host, '204/tcpsndbuf', 'relieve-container');
-interface Told { input: IncidentInput; told: ({ what: 'observe'; message: EventBatch } | { what: 'storm'; message: Storm })[] }
+interface Told {
+  input: IncidentInput;
+  told: ({ what: 'observe'; message: EventBatch } | { what: 'storm'; message: Storm })[];
+}
 const told = (problem: string): Promise<Told> => client.workflow.getHandle(problem).query('told');
 const answered = async (): Promise<boolean> => {
   const info = await (await jetstreamManager(nc)).consumers.info('EVT', BRIDGE_CONSUMER);
@@ -86,7 +96,9 @@ const openIncidents = async (): Promise<string[]> => (await audit.all({ facts: [
 const dlq = async () => {
   const jsm = await jetstreamManager(nc);
   const { state } = await jsm.streams.info('DLQ');
-  return Promise.all(Array.from({ length: state.messages }, async (_, i) => deadLetter.parse((await jsm.streams.getMessage('DLQ', { seq: state.first_seq + i }))?.json())));
+  return Promise.all(
+    Array.from({ length: state.messages }, async (_, i) => deadLetter.parse((await jsm.streams.getMessage('DLQ', { seq: state.first_seq + i }))?.json())),
+  );
 };
 
 describe('one problem', () => {
@@ -96,8 +108,15 @@ describe('one problem', () => {
     await allAnswered();
     const { input } = await told(problemOf('h000'));
     expect(input).toMatchObject({
-      problem: problemOf('h000'), playbook: 'relieve-container', rule: 'spikes', mode: 'auto', config: config.version, target: { host: 'h000', container: '204', resource: 'tcpsndbuf' },
-      stale: false, trigger: { seq, data: { delta: 412 } }, knobs: { service: 'httpd', runaways: ['httpd'], ceiling: { barrier: 7_000_000, limit: 8_000_000 } },
+      problem: problemOf('h000'),
+      playbook: 'relieve-container',
+      rule: 'spikes',
+      mode: 'auto',
+      config: config.version,
+      target: { host: 'h000', container: '204', resource: 'tcpsndbuf' },
+      stale: false,
+      trigger: { seq, data: { delta: 412 } },
+      knobs: { service: 'httpd', runaways: ['httpd'], ceiling: { barrier: 7_000_000, limit: 8_000_000 } },
     });
     expect((await audit.all()).map((s) => s.record.fact)).toEqual(['problem', 'opened']);
     expect((await audit.problem(problemOf('h000')))?.record).toMatchObject({ status: 'open', incident: input.incident });
@@ -121,11 +140,14 @@ describe('one problem', () => {
     await startBridge();
     const publishers = await Promise.all([0, 1, 2, 3].map((i) => connectNats({ servers: nats.url, name: `p${i}` })));
     const started = Date.now();
-    await Promise.all(publishers.map(async (p) => {
-      const js = jetstream(p);
-      for (let sent = 0; sent < 5_000; sent += 250) await Promise.all(Array.from({ length: 250 }, () => js.publish('evt.lab.h000.container', JSON.stringify(spike('h000')))));
-      await p.close();
-    }));
+    await Promise.all(
+      publishers.map(async (p) => {
+        const js = jetstream(p);
+        for (let sent = 0; sent < 5_000; sent += 250)
+          await Promise.all(Array.from({ length: 250 }, () => js.publish('evt.lab.h000.container', JSON.stringify(spike('h000')))));
+        await p.close();
+      }),
+    );
     await allAnswered(60_000);
     const tookMs = Date.now() - started;
     const { input, told: messages } = await told(problemOf('h000'));
@@ -134,7 +156,9 @@ describe('one problem', () => {
     expect(messages.length).toBeLessThanOrEqual(tookMs / 250 + 2);
     expect((await client.workflow.getHandle(problemOf('h000')).describe()).historyLength).toBeLessThan(6 * messages.length + 20);
     expect((await audit.ofIncident(input.incident)).filter((s) => s.record.fact === 'events')).toHaveLength(messages.length);
-    process.stderr.write(`20,000 copies: ${messages.length} batches, ${Math.round(20_000 / (tookMs / 1_000))} events a second with four publishers beside it\n`);
+    process.stderr.write(
+      `20,000 copies: ${messages.length} batches, ${Math.round(20_000 / (tookMs / 1_000))} events a second with four publishers beside it\n`,
+    );
   }, 120_000);
 
   test('after its end the next spike is another incident, and the same event again is none', async () => {
@@ -143,7 +167,16 @@ describe('one problem', () => {
     await publish(body);
     await allAnswered();
     const { input } = await told(problemOf('h000'));
-    await audit.append({ v: 1, at: new Date().toISOString(), site: 'lab', by: 'engine', fact: 'problem', incident: input.incident, problem: problemOf('h000'), status: 'ended' });
+    await audit.append({
+      v: 1,
+      at: new Date().toISOString(),
+      site: 'lab',
+      by: 'engine',
+      fact: 'problem',
+      incident: input.incident,
+      problem: problemOf('h000'),
+      status: 'ended',
+    });
     await client.workflow.getHandle(problemOf('h000')).signal('finish');
     await client.workflow.getHandle(problemOf('h000')).result();
     await publish(body);
@@ -161,17 +194,28 @@ describe('what is no event', () => {
     await startBridge();
     const good = JSON.stringify(spike('h000'));
     const bad: [string, string][] = [
-      [good.slice(0, 50), 'evt.lab.h000.container'], ['['.repeat(500), 'evt.lab.h000.container'], [`"${'x'.repeat(60_000)}"`, 'evt.lab.h000.container'],
-      [good.replaceAll('h000', 'h001'), 'evt.lab.h000.container'], [good, 'evt.lab.h000.host'], [good.replace('{', '{"__proto__":{},'), 'evt.lab.h000.container'],
-      [good.replace('"204"', '"\\ud800"'), 'evt.lab.h000.container'], [good.replace('"204"', '"a\\u0000b"'), 'evt.lab.h000.container'],
-      [good.replace('failcnt_spike', 'nonsense'), 'evt.lab.h000.container'], [good.replaceAll('h000', 'nobody'), 'evt.lab.nobody.container'],
+      [good.slice(0, 50), 'evt.lab.h000.container'],
+      ['['.repeat(500), 'evt.lab.h000.container'],
+      [`"${'x'.repeat(60_000)}"`, 'evt.lab.h000.container'],
+      [good.replaceAll('h000', 'h001'), 'evt.lab.h000.container'],
+      [good, 'evt.lab.h000.host'],
+      [good.replace('{', '{"__proto__":{},'), 'evt.lab.h000.container'],
+      [good.replace('"204"', '"\\ud800"'), 'evt.lab.h000.container'],
+      [good.replace('"204"', '"a\\u0000b"'), 'evt.lab.h000.container'],
+      [good.replace('failcnt_spike', 'nonsense'), 'evt.lab.h000.container'],
+      [good.replaceAll('h000', 'nobody'), 'evt.lab.nobody.container'],
     ];
     for (let i = 0; i < 1_000; i += 100) await Promise.all(Array.from({ length: 100 }, (_, n) => publish(...(bad[n % bad.length] as [string, string]))));
     await publish(good);
     await allAnswered(60_000);
-    const letters = await until(async () => { const all = await dlq(); return all.length >= 1_000 && all; });
+    const letters = await until(async () => {
+      const all = await dlq();
+      return all.length >= 1_000 && all;
+    });
     expect(letters).toHaveLength(1_000);
-    expect(new Set(letters.map((l) => l.reason))).toEqual(new Set(['not-json', 'too-deep', 'bad-schema', 'wrong-host', 'wrong-class', 'unknown-kind', 'unknown-host']));
+    expect(new Set(letters.map((l) => l.reason))).toEqual(
+      new Set(['not-json', 'too-deep', 'bad-schema', 'wrong-host', 'wrong-class', 'unknown-kind', 'unknown-host']),
+    );
     expect(letters.every((l) => l.detail.length > 0)).toBe(true);
     expect(await openIncidents()).toEqual([problemOf('h000')]);
     await bridge.stop(5_000);
@@ -185,15 +229,17 @@ describe('a storm', () => {
   test('three hundred hosts at once are one incident for their domain', async () => {
     config = fleet(300);
     await startBridge();
-    await Promise.all(Array.from({ length: 300 }, (_, i) => publish(spike(`h${String(i).padStart(3, '0')}`), `evt.lab.h${String(i).padStart(3, '0')}.container`)));
+    await Promise.all(
+      Array.from({ length: 300 }, (_, i) => publish(spike(`h${String(i).padStart(3, '0')}`), `evt.lab.h${String(i).padStart(3, '0')}.container`)),
+    );
     await allAnswered();
     const opened = await openIncidents();
     expect(opened).toHaveLength(1);
     const workflow = opened[0] as string;
     const { input, told: messages } = await told(workflow);
-    const storm = messages.find((m) => m.what === 'storm');
-    expect(storm?.message).toMatchObject({ domain: 'rack-0' });
-    expect(new Set((storm?.message as Storm).members).size).toBe(300);
+    const storms = messages.flatMap((m) => (m.what === 'storm' ? [m.message] : []));
+    expect(storms).toMatchObject([{ domain: 'rack-0' }]);
+    expect(new Set(storms[0]?.members).size).toBe(300);
     expect((await audit.problem('lab/domain:rack-0/watch-domain'))?.record).toMatchObject({ status: 'open', incident: input.incident });
 
     // After a restart the domain's incident is still known, and its end ends both.
@@ -202,7 +248,16 @@ describe('a storm', () => {
     await publish(spike('h299'), 'evt.lab.h299.container');
     await allAnswered();
     expect(await openIncidents()).toHaveLength(1);
-    await audit.append({ v: 1, at: new Date().toISOString(), site: 'lab', by: 'engine', fact: 'problem', incident: input.incident, problem: workflow, status: 'ended' });
+    await audit.append({
+      v: 1,
+      at: new Date().toISOString(),
+      site: 'lab',
+      by: 'engine',
+      fact: 'problem',
+      incident: input.incident,
+      problem: workflow,
+      status: 'ended',
+    });
     await until(async () => (await audit.problem('lab/domain:rack-0/watch-domain'))?.record.status === 'ended');
   }, 60_000);
 });
@@ -251,7 +306,10 @@ describe('accidents', () => {
     await until(() => bridge.state().paused.length === 0);
     const info = await (await jetstreamManager(nc)).consumers.info('EVT', BRIDGE_CONSUMER);
     expect(info.num_redelivered).toBe(0);
-    expect((await until(() => told(problemOf('h000')).catch(() => null))).told.reduce((n, m) => n + (m.what === 'observe' ? m.message.count : 0), 0)).toBe(21);
+    const { told: messages } = await until(() => told(problemOf('h000')).catch(() => null));
+    // A signal whose answer was lost is sent again; the workflow drops it, by its last sequence.
+    const batches = new Map(messages.flatMap((m) => (m.what === 'observe' ? [[m.message.lastSeq, m.message.count] as const] : [])));
+    expect([...batches.values()].reduce((a, b) => a + b, 0)).toBe(21);
   }, 120_000);
 
   test('NATS is killed and comes back: the next spike is served', async () => {

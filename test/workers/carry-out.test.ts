@@ -1,3 +1,6 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { EffectRequest } from '../../activities/effects.js';
@@ -15,8 +18,15 @@ const INCIDENT = 'i-0123456789';
 const PROBLEM = problemId('lab', 'h000', '204/tcpsndbuf', 'relieve-container');
 const config = fleet(2);
 const request: EffectRequest<'container.ensure-limit'> = {
-  incident: INCIDENT, problem: PROBLEM, site: 'lab', step: 'raise-limit', verb: 'container.ensure-limit', risk: 'R1', target: { host: 'h000', container: '204', resource: 'tcpsndbuf' },
-  args: { resource: 'tcpsndbuf', barrier: 5_000_000, limit: 5_200_000, incarnation: '42.abcdef01' }, summary: 'raises tcpsndbuf',
+  incident: INCIDENT,
+  problem: PROBLEM,
+  site: 'lab',
+  step: 'raise-limit',
+  verb: 'container.ensure-limit',
+  risk: 'R1',
+  target: { host: 'h000', container: '204', resource: 'tcpsndbuf' },
+  args: { resource: 'tcpsndbuf', barrier: 5_000_000, limit: 5_200_000, incarnation: '42.abcdef01' },
+  summary: 'raises tcpsndbuf',
 };
 
 /** A host with a limit, a journal of operations, and a log of what was really done to it. */
@@ -24,10 +34,19 @@ function fakeHost() {
   const journal = new Map<string, EffectOutcome | 'sealed'>();
   const did: string[] = [];
   const world = { barrier: 4_000_000, incarnation: '42.abcdef01', reachable: true, answers: true, sticks: true, onAct: async (): Promise<void> => {} };
-  const look = (): ContainerLook => ({ running: true, incarnation: world.incarnation, counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 1, barrier: world.barrier, limit: world.barrier, failcnt: 0 }], processes: null, load1: 1, bootId: null, tookMs: 1 });
+  const look = (): ContainerLook => ({
+    running: true,
+    incarnation: world.incarnation,
+    counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 1, barrier: world.barrier, limit: world.barrier, failcnt: 0 }],
+    processes: null,
+    load1: 1,
+    bootId: null,
+    tookMs: 1,
+  });
   const lost: EffectOutcome = { state: 'unknown', summary: 'its answer was lost' };
   const verb: Verb<'container.ensure-limit'> = {
-    risk: 'R1', limitMs: 200,
+    risk: 'R1',
+    limitMs: 200,
     args: z.strictObject({ resource: z.enum(['tcpsndbuf']), barrier: z.int(), limit: z.int(), incarnation: z.string() }),
     async read() {
       if (!world.reachable) throw new Error('the host does not answer');
@@ -66,17 +85,40 @@ function scene(o: { open?: boolean; mode?: string; config?: ReadyConfig; began?:
   if (o.open !== false) {
     void audit.append({ ...base, fact: 'problem', problem: PROBLEM, status: 'open' });
     void audit.append({
-      ...base, fact: 'opened', problem: PROBLEM, playbook: 'relieve-container', playbookVersion: 1, rule: 'spikes', mode: (o.mode ?? 'auto') as 'auto', config: inForce.version,
-      target: { host: 'h000', container: '204', resource: 'tcpsndbuf' }, trigger: { id: 'event-00000001', type: 'container.failcnt_spike', host: 'h000', time: '', seq: 1, text: '' },
+      ...base,
+      fact: 'opened',
+      problem: PROBLEM,
+      playbook: 'relieve-container',
+      playbookVersion: 1,
+      rule: 'spikes',
+      mode: (o.mode ?? 'auto') as 'auto',
+      config: inForce.version,
+      target: { host: 'h000', container: '204', resource: 'tcpsndbuf' },
+      trigger: { id: 'event-00000001', type: 'container.failcnt_spike', host: 'h000', time: '', seq: 1, text: '' },
     });
   }
-  const world: EffectorWorld = { audit, verbs: host.verbs, site: 'lab', config: () => inForce, configOf: async () => (o.began === undefined ? inForce : o.began) };
-  return { audit, host, world, ask: (change: object = {}, more: Partial<EffectorWorld> = {}) => carryOut({ ...world, ...more }, { ...request, ...change } as EffectRequest) };
+  const world: EffectorWorld = {
+    audit,
+    verbs: host.verbs,
+    site: 'lab',
+    config: () => inForce,
+    configOf: async () => (o.began === undefined ? inForce : o.began),
+  };
+  return {
+    audit,
+    host,
+    world,
+    ask: (change: object = {}, more: Partial<EffectorWorld> = {}) => carryOut({ ...world, ...more }, { ...request, ...change } as EffectRequest),
+  };
 }
 const outcomes = (audit: FakeAudit) => audit.of('outcome');
 /** As hard as kill -9: nothing after it runs. */
 class Killed extends Error {}
-const killAt = (point: string) => async (name: string): Promise<void> => { if (name === point) throw new Killed(point); };
+const killAt =
+  (point: string) =>
+  async (name: string): Promise<void> => {
+    if (name === point) throw new Killed(point);
+  };
 
 describe('an effect that is theirs', () => {
   test('is claimed, done once, read back and recorded', async () => {
@@ -132,7 +174,7 @@ describe('an effect that is not theirs is refused, recorded, and touches nothing
     ['on another host', 'not-this-incident', scene(), { target: { host: 'h001', container: '204', resource: 'tcpsndbuf' } }],
     ['on another container', 'not-this-incident', scene(), { target: { host: 'h000', container: '205' } }],
     ['on no container', 'not-this-incident', scene(), { target: { host: 'h000' } }],
-    ['with a risk that is not the verb\'s', 'not-this-playbook', scene(), { risk: 'R0' }],
+    ["with a risk that is not the verb's", 'not-this-playbook', scene(), { risk: 'R0' }],
     ['of a rule that asks first', 'not-allowed', scene({ mode: 'approve' }), {}],
     ['of a rule that only watches', 'not-allowed', scene({ mode: 'shadow' }), {}],
     ['when the rule of that version did not act by itself', 'not-allowed', scene({ began: fleet(2, { mode: 'approve' }) }), {}],
@@ -149,15 +191,27 @@ describe('an effect that is not theirs is refused, recorded, and touches nothing
 
   test('of an incident that has ended', async () => {
     const s = scene();
-    await s.audit.append({ v: 1, at: new Date().toISOString(), site: 'lab', by: 'engine', incident: INCIDENT, fact: 'problem', problem: PROBLEM, status: 'ended' });
+    await s.audit.append({
+      v: 1,
+      at: new Date().toISOString(),
+      site: 'lab',
+      by: 'engine',
+      incident: INCIDENT,
+      fact: 'problem',
+      problem: PROBLEM,
+      status: 'ended',
+    });
     expect(await s.ask()).toMatchObject({ state: 'refused', reason: 'not-this-incident' });
   });
 
-  test.each([null, {}, { ...request, incident: '../../etc' }, { ...request, step: 'a.b' }, { ...request, verb: 'host.power-off' }, { ...request, extra: 1 }])('a request that is none: %j', async (bad) => {
-    const s = scene();
-    expect(await carryOut(s.world, bad as EffectRequest)).toMatchObject({ state: 'refused' });
-    expect(s.host.did).toEqual([]);
-  });
+  test.each([null, {}, { ...request, incident: '../../etc' }, { ...request, step: 'a.b' }, { ...request, verb: 'host.power-off' }, { ...request, extra: 1 }])(
+    'a request that is none: %j',
+    async (bad) => {
+      const s = scene();
+      expect(await carryOut(s.world, bad as EffectRequest)).toMatchObject({ state: 'refused' });
+      expect(s.host.did).toEqual([]);
+    },
+  );
 });
 
 describe('when something on the way cannot be asked', () => {
@@ -185,7 +239,9 @@ describe('when something on the way cannot be asked', () => {
 
   test('a host that does not answer after the act: unknown', async () => {
     const s = scene();
-    s.host.world.onAct = async () => { s.host.world.reachable = false; };
+    s.host.world.onAct = async () => {
+      s.host.world.reachable = false;
+    };
     expect(await s.ask()).toMatchObject({ state: 'unknown' });
     expect(s.host.did).toHaveLength(1);
   });
@@ -203,16 +259,29 @@ describe('when something on the way cannot be asked', () => {
 describe('an effector that dies', () => {
   /** Kills the process by never letting it go on: what it would have done next is not done. */
   const dieAt = (s: ReturnType<typeof scene>, point: string): Promise<unknown> =>
-    Promise.race([s.ask({}, { failpoint: async (name) => { if (name === point) await new Promise(() => {}); } }), new Promise((resolve) => setTimeout(resolve, 150, 'dead'))]);
+    Promise.race([
+      s.ask(
+        {},
+        {
+          failpoint: async (name) => {
+            if (name === point) await new Promise(() => {});
+          },
+        },
+      ),
+      new Promise((resolve) => setTimeout(resolve, 150, 'dead')),
+    ]);
 
-  test.each(ARROWS.flatMap((arrow) => [`before:${arrow}`, `after:${arrow}`]))('%s: the next one ends it the same, and the host was touched once', async (point) => {
-    const s = scene();
-    await dieAt(s, point);
-    expect(await s.ask()).toMatchObject({ state: 'done', changed: true });
-    expect(s.host.did).toHaveLength(1);
-    expect(s.host.world.barrier).toBe(5_000_000);
-    expect(outcomes(s.audit)).toHaveLength(1);
-  });
+  test.each(ARROWS.flatMap((arrow) => [`before:${arrow}`, `after:${arrow}`]))(
+    '%s: the next one ends it the same, and the host was touched once',
+    async (point) => {
+      const s = scene();
+      await dieAt(s, point);
+      expect(await s.ask()).toMatchObject({ state: 'done', changed: true });
+      expect(s.host.did).toHaveLength(1);
+      expect(s.host.world.barrier).toBe(5_000_000);
+      expect(outcomes(s.audit)).toHaveLength(1);
+    },
+  );
 
   test('again and again between claim and act is not tried for ever', async () => {
     const s = scene();
@@ -252,8 +321,17 @@ describe('two effectors', () => {
   test('of which one was stopped before its act and wakes up late: it does no harm and says what the other did', async () => {
     const s = scene();
     let wake = (): void => {};
-    const stopped = new Promise<void>((resolve) => { wake = resolve; });
-    const late = s.ask({}, { failpoint: async (name) => { if (name === 'before:act') await stopped; } });
+    const stopped = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const late = s.ask(
+      {},
+      {
+        failpoint: async (name) => {
+          if (name === 'before:act') await stopped;
+        },
+      },
+    );
     const other = await s.ask();
     expect(other).toMatchObject({ state: 'done', changed: true });
     wake();
@@ -263,8 +341,26 @@ describe('two effectors', () => {
   });
 });
 
+test('nothing but the effector holds the verbs, and in it nothing but the protocol carries them out', async () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const holders: string[] = [];
+  for (const room of ['activities', 'bench', 'config', 'events', 'lab', 'operator', 'stack', 'workers', 'workflows']) {
+    for (const file of await readdir(join(root, room), { recursive: true })) {
+      if (file.endsWith('.ts') && /createVerbs\(|\.act\(/.test(await readFile(join(root, room, file), 'utf8'))) holders.push(join(room, file));
+    }
+  }
+  expect(holders.sort()).toEqual(['workers/effector/carry-out.ts', 'workers/effector/main.ts']);
+});
+
 test('the effector can be asked for a look and for the protocol, and for nothing else', () => {
   const s = scene();
-  const { looks, effects } = createEffectorActivities({ lookAtContainer: async () => { throw new Error('not asked'); } }, s.world);
+  const { looks, effects } = createEffectorActivities(
+    {
+      lookAtContainer: async () => {
+        throw new Error('not asked');
+      },
+    },
+    s.world,
+  );
   expect([...Object.keys(looks), ...Object.keys(effects)]).toEqual(['lookAtContainer', 'carryOut']);
 });

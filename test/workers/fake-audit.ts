@@ -47,7 +47,9 @@ export function fakeAudit() {
     records,
     of: <F extends AuditFact>(fact: F): AuditOf<F>[] => records.map((s) => s.record).filter((r): r is AuditOf<F> => r.fact === fact),
     /** `when` is asked before each operation, named as `claim:intent`, `outcomeOf`... */
-    breakWhen(when: ((operation: string) => Error | null) | null) { broken = when; },
+    breakWhen(when: ((operation: string) => Error | null) | null) {
+      broken = when;
+    },
   };
 }
 export type FakeAudit = ReturnType<typeof fakeAudit>;

@@ -41,19 +41,33 @@ policy:
 
 const start = async (role: Role): Promise<void> => {
   const settings = {
-    role, site: 'lab', dir, dataDir: join(dir, 'data', role), healthPort: ports[role], logLevel: 'info', nats: { servers: nats.url }, temporal: { address: temporal.address, namespace: temporal.namespace },
-    configFile: join(dir, 'nightshift.yaml'), bundleFile: inCheckout('build', 'workflow-bundle.js'), helperFile: inCheckout('activities', 'far-side', 'nightshift-helper'),
+    role,
+    site: 'lab',
+    dir,
+    dataDir: join(dir, 'data', role),
+    healthPort: ports[role],
+    logLevel: 'info',
+    nats: { servers: nats.url },
+    temporal: { address: temporal.address, namespace: temporal.namespace },
+    configFile: join(dir, 'nightshift.yaml'),
+    bundleFile: inCheckout('build', 'workflow-bundle.js'),
+    helperFile: inCheckout('activities', 'far-side', 'nightshift-helper'),
   };
   await mkdir(settings.dataDir, { recursive: true });
   await writeFile(join(dir, `${role}.json`), JSON.stringify(settings));
   const log = openSync(join(dir, `${role}.log`), 'a');
-  const child = spawn(process.execPath, [inCheckout('build', 'workers', role, 'main.js'), '--settings', join(dir, `${role}.json`)], { stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [inCheckout('build', 'workers', role, 'main.js'), '--settings', join(dir, `${role}.json`)], {
+    stdio: ['ignore', log, log],
+  });
   closeSync(log);
   children.set(role, child);
-  await until(async () => {
-    if (child.exitCode !== null) throw new Error(await readFile(join(dir, `${role}.log`), 'utf8'));
-    return (await fetch(`http://127.0.0.1:${ports[role]}/healthz`)).status === 200;
-  }, { timeoutMs: 30_000, what: `${role} serving` });
+  await until(
+    async () => {
+      if (child.exitCode !== null) throw new Error(await readFile(join(dir, `${role}.log`), 'utf8'));
+      return (await fetch(`http://127.0.0.1:${ports[role]}/healthz`)).status === 200;
+    },
+    { timeoutMs: 30_000, what: `${role} serving` },
+  );
 };
 const end = async (role: Role, signal: NodeJS.Signals): Promise<number | null> => {
   const child = children.get(role) as ChildProcess;
@@ -64,14 +78,21 @@ const end = async (role: Role, signal: NodeJS.Signals): Promise<number | null> =
 const ask = async (subject: string): Promise<Record<string, unknown>> => (await nc.request(subject, '{}', { timeout: 5_000 })).json();
 const publish = (): Promise<unknown> => jetstream(nc).publish('evt.lab.dauntless.container', JSON.stringify(spike('dauntless')));
 const PROBLEM = problemId('lab', 'dauntless', '204/tcpsndbuf', 'relieve-container');
-const view = (): Promise<IncidentView | null> => client.workflow.getHandle(PROBLEM).query<IncidentView>(VIEW).catch(() => null);
+const view = (): Promise<IncidentView | null> =>
+  client.workflow
+    .getHandle(PROBLEM)
+    .query<IncidentView>(VIEW)
+    .catch(() => null);
 
 beforeAll(async () => {
   [nats, temporal] = await Promise.all([natsServer(), temporalServer()]);
   dir = await mkdtemp(join(tmpdir(), 'nightshift-processes-'));
   [ports.engine, ports.effector] = [await freePort(), await freePort()];
   await writeFile(join(dir, 'nightshift.yaml'), yaml());
-  await writeFile(join(dir, 'helper.conf'), `beancounters=${join(dir, 'none')}\nproc=/proc\nstate=${join(dir, 'far-side')}\npath=/usr/bin:/bin\ncgroup=/sys/fs/cgroup\n`);
+  await writeFile(
+    join(dir, 'helper.conf'),
+    `beancounters=${join(dir, 'none')}\nproc=/proc\nstate=${join(dir, 'far-side')}\npath=/usr/bin:/bin\ncgroup=/sys/fs/cgroup\n`,
+  );
   nc = await connectNats({ servers: nats.url, name: 'test' });
   audit = await openAuditLog(nc);
   temporalConnection = await Connection.connect({ address: temporal.address });
@@ -87,7 +108,10 @@ afterAll(async () => {
 });
 
 test('both say which configuration is in force, and answer health and metrics', async () => {
-  const configs = await until(async () => { const all = await audit.all({ facts: ['config'] }); return all.length >= 2 && all; });
+  const configs = await until(async () => {
+    const all = await audit.all({ facts: ['config'] });
+    return all.length >= 2 && all;
+  });
   expect(configs.map(({ record }) => record.by).sort()).toEqual(['effector', 'engine']);
   for (const port of Object.values(ports)) {
     expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).json()).toMatchObject({ ok: true, checks: { nats: { ok: true }, temporal: { ok: true } } });
@@ -100,7 +124,9 @@ test('a spike becomes an incident that asks the effector for looks, and the audi
   const seen = await until(view, { timeoutMs: 15_000 });
   expect(seen).toMatchObject({ problem: PROBLEM, playbook: 'relieve-container' });
   // There is no OpenVZ here: the look finds nothing, says so, and nothing is touched.
-  await until(async () => (await audit.ofIncident(seen.incident)).some(({ record }) => record.fact === 'looked' || record.fact === 'decided'), { timeoutMs: 30_000 });
+  await until(async () => (await audit.ofIncident(seen.incident)).some(({ record }) => record.fact === 'looked' || record.fact === 'decided'), {
+    timeoutMs: 30_000,
+  });
   expect((await audit.ofIncident(seen.incident)).some(({ record }) => record.fact === 'outcome' && record.changed)).toBe(false);
 });
 
@@ -120,7 +146,8 @@ test('a bad configuration is refused and the last good one stays; a good one is 
 
 test('intake rests when it is asked to, and goes on', async () => {
   expect(await ask('ctl.lab.intake.pause')).toEqual({ paused: true });
-  const health = async (): Promise<string> => ((await (await fetch(`http://127.0.0.1:${ports.engine}/healthz`)).json()) as { checks: { intake: { detail: string } } }).checks.intake.detail;
+  const health = async (): Promise<string> =>
+    ((await (await fetch(`http://127.0.0.1:${ports.engine}/healthz`)).json()) as { checks: { intake: { detail: string } } }).checks.intake.detail;
   await until(async () => (await health()).startsWith('resting'));
   expect(await ask('ctl.lab.intake.resume')).toEqual({ paused: false });
   await until(async () => (await health()).startsWith('pulling'));
@@ -132,7 +159,7 @@ test('killed and started again, both go on: the incident is the same', async () 
   await Promise.all([start('engine'), start('effector')]);
   await publish();
   expect((await until(view, { timeoutMs: 20_000 })).incident).toBe(before.incident);
-  expect((await audit.all({ facts: ['opened'] }))).toHaveLength(1);
+  expect(await audit.all({ facts: ['opened'] })).toHaveLength(1);
 }, 90_000);
 
 test('asked to end, both end in order and with 0', async () => {
@@ -140,12 +167,21 @@ test('asked to end, both end in order and with 0', async () => {
 }, 60_000);
 
 test('failpoints are refused outside of the lab', async () => {
-  await writeFile(join(dir, 'nightshift.yaml'), yaml().replace('profile: lab', 'profile: production').replace(/relieveContainer.*\n/, '\n'));
+  await writeFile(
+    join(dir, 'nightshift.yaml'),
+    yaml()
+      .replace('profile: lab', 'profile: production')
+      .replace(/relieveContainer.*\n/, '\n'),
+  );
   const settings = JSON.parse(await readFile(join(dir, 'effector.json'), 'utf8')) as object;
   await writeFile(join(dir, 'failing.json'), JSON.stringify({ ...settings, dataDir: join(dir, 'data', 'failing'), failpoints: join(dir, 'failpoints') }));
-  const child = spawn(process.execPath, [inCheckout('build', 'workers', 'effector', 'main.js'), '--settings', join(dir, 'failing.json')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [inCheckout('build', 'workers', 'effector', 'main.js'), '--settings', join(dir, 'failing.json')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let said = '';
-  child.stdout.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
   expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(1);
   expect(said).toContain('failpoints are for the lab');
 });

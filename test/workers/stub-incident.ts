@@ -6,7 +6,9 @@ export async function incident(input: unknown): Promise<unknown> {
   let over = false;
   setHandler(defineSignal<[unknown]>('observe'), (message) => void told.push({ what: 'observe', message }));
   setHandler(defineSignal<[unknown]>('storm'), (message) => void told.push({ what: 'storm', message }));
-  setHandler(defineSignal('finish'), () => { over = true; });
+  setHandler(defineSignal('finish'), () => {
+    over = true;
+  });
   setHandler(defineQuery('told'), () => ({ input, told }));
   await condition(() => over);
   return told.length;

@@ -84,7 +84,17 @@ export async function carryOut(world: EffectorWorld, untrusted: EffectRequest, s
   const request = parsed.data as EffectRequest;
   const verb = world.verbs[request.verb] as Verb<VerbName>;
   const walk: Walk = {
-    world, request, verb, signal, args: request.args, startedAt: clock(world), operation: operationOf(request, 1), claims: 1, plan: planOf(request), target: null, acted: null,
+    world,
+    request,
+    verb,
+    signal,
+    args: request.args,
+    startedAt: clock(world),
+    operation: operationOf(request, 1),
+    claims: 1,
+    plan: planOf(request),
+    target: null,
+    acted: null,
   };
   const args = verb.args.safeParse(request.args);
   if (!args.success) return record(walk, refused('inconsistent', `${request.verb} cannot be asked for so: ${z.prettifyError(args.error).slice(0, 500)}`));
@@ -98,8 +108,11 @@ export async function carryOut(world: EffectorWorld, untrusted: EffectRequest, s
       await world.failpoint?.(`after:${arrow}`);
     } catch (error) {
       if (onFailure === 'rise') throw error;
-      const why = error instanceof Error ? error.message : String(error);
-      says = onFailure === 'refuse' ? refused('facts-unreadable', `what must be known first could not be read: ${why}`) : unknown(`what became of it cannot be said: ${why}`);
+      const why = inWords(error);
+      says =
+        onFailure === 'refuse'
+          ? refused('facts-unreadable', `what must be known first could not be read: ${why}`)
+          : unknown(`what became of it cannot be said: ${why}`);
     }
     if (says !== null) return arrow === 'recorded' ? says : record(walk, says);
   }
@@ -147,7 +160,7 @@ async function settled(w: Walk, target: VerbContext, operation: string): Promise
     if (became.state !== 'unknown') return became;
     return (await isTrueNow(w, target)) ? done(true, `${became.summary}; it is as wanted now`, {}) : became;
   } catch (error) {
-    return unknown(`${operation} was claimed before, and the host cannot be asked what became of it: ${error instanceof Error ? error.message : String(error)}`);
+    return unknown(`${operation} was claimed before, and the host cannot be asked what became of it: ${inWords(error)}`);
   }
 }
 
@@ -188,18 +201,18 @@ async function readBack(w: Walk): Promise<Says> {
   const acted = w.acted;
   if (acted === null) throw new Error('nothing was done');
   const until = clock(w.world) + w.verb.readBack.withinMs;
-  let trouble: unknown = null;
+  let trouble: string | null = null;
   for (;;) {
     try {
       if (await isTrueNow(w, target)) return acted.state === 'done' ? acted : done(true, `${acted.summary}; it is as wanted now`, {});
       trouble = null;
     } catch (error) {
-      trouble = error;
+      trouble = inWords(error);
     }
     if (clock(w.world) >= until) break;
     await sleep(w.verb.readBack.everyMs, undefined, w.signal === undefined ? {} : { signal: w.signal });
   }
-  return unknown(trouble === null ? `${acted.summary}; but it is not so when read back` : `${acted.summary}; it could not be read back: ${trouble instanceof Error ? trouble.message : String(trouble)}`);
+  return unknown(trouble === null ? `${acted.summary}; but it is not so when read back` : `${acted.summary}; it could not be read back: ${trouble}`);
 }
 
 async function isTrueNow(w: Walk, target: VerbContext): Promise<boolean> {
@@ -210,7 +223,10 @@ async function isTrueNow(w: Walk, target: VerbContext): Promise<boolean> {
 async function lostTo(w: Walk): Promise<boolean> {
   if (w.claims >= MAX_CLAIMS) return false;
   const next = { ...w, claims: w.claims + 1, operation: operationOf(w.request, w.claims + 1) };
-  return (await w.world.audit.intentOf(w.request.incident, stepOf(w.request, next.claims))) !== null || !(await w.world.audit.claim(intentOf(next, next.claims))).claimed;
+  return (
+    (await w.world.audit.intentOf(w.request.incident, stepOf(w.request, next.claims))) !== null ||
+    !(await w.world.audit.claim(intentOf(next, next.claims))).claimed
+  );
 }
 
 /** The outcome belongs to whoever took over: it is waited for, not made. */
@@ -230,9 +246,21 @@ async function record(w: Walk, outcome: EffectOutcome): Promise<EffectOutcome> {
   await world.failpoint?.('before:record');
   const summary = outcome.summary.slice(0, 2000);
   const first = await world.audit.claim({
-    v: 1, at: new Date(clock(world)).toISOString(), site: world.site, by: 'effector', incident: request.incident, fact: 'outcome', step: request.step, verb: request.verb,
-    operation: w.operation, state: outcome.state, changed: outcome.state === 'done' && outcome.changed, tookMs: Math.max(0, clock(world) - w.startedAt), summary,
-    data: outcome.state === 'done' ? outcome.data : {}, ...(outcome.state === 'refused' ? { reason: outcome.reason } : {}),
+    v: 1,
+    at: new Date(clock(world)).toISOString(),
+    site: world.site,
+    by: 'effector',
+    incident: request.incident,
+    fact: 'outcome',
+    step: request.step,
+    verb: request.verb,
+    operation: w.operation,
+    state: outcome.state,
+    changed: outcome.state === 'done' && outcome.changed,
+    tookMs: Math.max(0, clock(world) - w.startedAt),
+    summary,
+    data: outcome.state === 'done' ? outcome.data : {},
+    ...(outcome.state === 'refused' ? { reason: outcome.reason } : {}),
   });
   await world.failpoint?.('after:record');
   if (first.claimed) return { ...outcome, summary };
@@ -243,17 +271,31 @@ async function record(w: Walk, outcome: EffectOutcome): Promise<EffectOutcome> {
 
 function outcomeIn(r: AuditOf<'outcome'>): EffectOutcome {
   switch (r.state) {
-    case 'done': return { state: 'done', changed: r.changed, summary: r.summary, data: r.data };
-    case 'refused': return { state: 'refused', reason: r.reason ?? 'facts-unreadable', summary: r.summary };
-    default: return { state: r.state, summary: r.summary };
+    case 'done':
+      return { state: 'done', changed: r.changed, summary: r.summary, data: r.data };
+    case 'refused':
+      return { state: 'refused', reason: r.reason ?? 'facts-unreadable', summary: r.summary };
+    default:
+      return { state: r.state, summary: r.summary };
   }
 }
 
 function intentOf(w: Walk, n: number): AuditOf<'intent'> {
   const { request, world } = w;
   return {
-    v: 1, at: new Date(clock(world)).toISOString(), site: world.site, by: 'effector', incident: request.incident, fact: 'intent', step: stepOf(request, n), verb: request.verb,
-    risk: request.risk, target: request.target, args: { ...request.args }, operation: operationOf(request, n), plan: w.plan,
+    v: 1,
+    at: new Date(clock(world)).toISOString(),
+    site: world.site,
+    by: 'effector',
+    incident: request.incident,
+    fact: 'intent',
+    step: stepOf(request, n),
+    verb: request.verb,
+    risk: request.risk,
+    target: request.target,
+    args: { ...request.args },
+    operation: operationOf(request, n),
+    plan: w.plan,
     summary: n === 1 ? request.summary : `${request.summary} (claimed anew: ${operationOf(request, n - 1)} was never begun)`,
   };
 }
@@ -264,7 +306,10 @@ const operationOf = (request: EffectRequest, n: number): string => `${request.in
 
 /** Names what is bound: another verb, target or argument is another plan. */
 const planOf = ({ incident, step, verb, risk, target, args }: EffectRequest): string =>
-  createHash('sha256').update(canonicalize({ incident, step, verb, risk, target, args }) ?? '').digest('hex').slice(0, 32);
+  createHash('sha256')
+    .update(canonicalize({ incident, step, verb, risk, target, args }) ?? '')
+    .digest('hex')
+    .slice(0, 32);
 
 function targetOf({ config }: ReadyConfig, { target }: EffectRequest): VerbContext | null {
   if (target.container === undefined || !Object.hasOwn(config.fleet.hosts, target.host)) return null;
@@ -279,7 +324,9 @@ function known(w: Walk): VerbContext {
 }
 
 const clock = (world: EffectorWorld): number => (world.now ?? Date.now)();
-const deadline = (signal: AbortSignal | undefined, ms: number): AbortSignal => (signal === undefined ? AbortSignal.timeout(ms) : AbortSignal.any([signal, AbortSignal.timeout(ms)]));
+const deadline = (signal: AbortSignal | undefined, ms: number): AbortSignal =>
+  signal === undefined ? AbortSignal.timeout(ms) : AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+const inWords = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 const refused = (reason: Refusal, summary: string): EffectOutcome => ({ state: 'refused', reason, summary });
 const unknown = (summary: string): EffectOutcome => ({ state: 'unknown', summary });
 const done = (changed: boolean, summary: string, data: Record<string, string | number | boolean>): EffectOutcome => ({ state: 'done', changed, summary, data });

@@ -36,36 +36,52 @@ const booting = new AbortController();
 void stopping.then(() => booting.abort());
 
 installTemporalRuntime(log);
-const store = await openConfigStore({ file: settings.configFile, directory: join(settings.dataDir, 'config') }).catch(endBecause(log, 'there is no configuration to work by'));
-if (store.current().config.site !== site) endBecause(log, 'wrong configuration')(new Error(`${settings.configFile} is for site ${store.current().config.site}, this stack is ${site}`));
+const store = await openConfigStore({ file: settings.configFile, directory: join(settings.dataDir, 'config') }).catch(
+  endBecause(log, 'there is no configuration to work by'),
+);
+if (store.current().config.site !== site)
+  endBecause(log, 'wrong configuration')(new Error(`${settings.configFile} is for site ${store.current().config.site}, this stack is ${site}`));
 const inForce = inForceOf(store, site);
 if (settings.failpoints !== undefined && inForce.current().config.policy.profile !== 'lab') {
   endBecause(log, 'failpoints are for the lab')(new Error('settings name a failpoints file, and the policy in force is not the profile `lab`'));
 }
 
 const nc = await connectNats({
-  servers: settings.nats.servers, credentialsFile: settings.nats.credentialsFile, inboxPrefix: settings.nats.inboxPrefix, name: `nightshift effector ${site}`, signal: booting.signal,
-  onStatus: ({ type, detail }) => (type === 'disconnect' || type === 'not-connected' || type === 'error' ? log.warn({ type, detail }, 'NATS') : log.info({ type, detail }, 'NATS')),
+  servers: settings.nats.servers,
+  credentialsFile: settings.nats.credentialsFile,
+  inboxPrefix: settings.nats.inboxPrefix,
+  name: `nightshift effector ${site}`,
+  signal: booting.signal,
+  onStatus: ({ type, detail }) =>
+    type === 'disconnect' || type === 'not-connected' || type === 'error' ? log.warn({ type, detail }, 'NATS') : log.info({ type, detail }, 'NATS'),
 }).catch(endBecause(log, 'NATS was never reached'));
-void nc.closed().then((error) => { if (!booting.signal.aborted) endBecause(log, 'the connection to NATS is closed for good')(error); });
+void nc.closed().then((error) => {
+  if (!booting.signal.aborted) endBecause(log, 'the connection to NATS is closed for good')(error);
+});
 const audit = await openAuditLog(nc);
-const connection = await connectTemporal({ address: settings.temporal.address, log, signal: booting.signal }).catch(endBecause(log, 'Temporal was never reached'));
+const connection = await connectTemporal({ address: settings.temporal.address, log, signal: booting.signal }).catch(
+  endBecause(log, 'Temporal was never reached'),
+);
 
 const farSide = createFarSide({
   ssh: createSshTransport(),
   local: createLocalTransport({ helperFile: settings.helperFile }),
   limits: { reads: createPerHostLimit(PER_HOST.reads), effects: createPerHostLimit(PER_HOST.effects) },
 });
-const activities = createEffectorActivities(
-  createLooks({ farSide, inventory: () => inForce.current(), signal: () => Context.current().cancellationSignal }),
-  {
-    audit, verbs: createVerbs({ farSide }), site, config: () => inForce.current(), configOf: (version) => store.get(version),
-    ...(settings.failpoints === undefined ? {} : { failpoint: createFailpoints(settings.failpoints, log) }),
-  },
-);
+const activities = createEffectorActivities(createLooks({ farSide, inventory: () => inForce.current(), signal: () => Context.current().cancellationSignal }), {
+  audit,
+  verbs: createVerbs({ farSide }),
+  site,
+  config: () => inForce.current(),
+  configOf: (version) => store.get(version),
+  ...(settings.failpoints === undefined ? {} : { failpoint: createFailpoints(settings.failpoints, log) }),
+});
 
 // Two queues, apart: looks at dead hosts must not keep an effect waiting.
-const common = { connection, namespace: settings.temporal.namespace, shutdownGraceTime: SHUTDOWN_GRACE, identity: `effector@${process.pid}` } satisfies Omit<WorkerOptions, 'taskQueue'>;
+const common = { connection, namespace: settings.temporal.namespace, shutdownGraceTime: SHUTDOWN_GRACE, identity: `effector@${process.pid}` } satisfies Omit<
+  WorkerOptions,
+  'taskQueue'
+>;
 const workers = await Promise.all([
   Worker.create({ ...common, taskQueue: QUEUES.looks, activities: activities.looks, maxConcurrentActivityTaskExecutions: SLOTS.looks }),
   Worker.create({ ...common, taskQueue: QUEUES.effects, activities: activities.effects, maxConcurrentActivityTaskExecutions: SLOTS.effects }),
@@ -88,7 +104,9 @@ const health = await serveHealth({
 
 const saying = { file: settings.configFile, audit, site, by: 'effector', log } as const;
 answer(nc, `ctl.${site}.reload.effector`, log, async () => recordConfig({ change: await inForce.reload(), ...saying }));
-void recordConfig({ change: store.atStart, ...saying }).catch((error: unknown) => log.warn({ error: String(error) }, 'which configuration is in force is not in the audit'));
+void recordConfig({ change: store.atStart, ...saying }).catch((error: unknown) =>
+  log.warn({ error: String(error) }, 'which configuration is in force is not in the audit'),
+);
 log.info({ site, config: inForce.current().version, failpoints: settings.failpoints }, 'serving');
 
 const signal = await stopping;

@@ -6,9 +6,20 @@ import type { AcceptedEvent } from '../../workflows/messages.js';
 import { describeEvent } from './describe-event.js';
 
 /** A message as it came from EVT. */
-export interface Arrival { subject: string; payload: Uint8Array; seq: number; receivedAtMs: number; redelivered?: boolean; headers?: Iterable<string> }
+export interface Arrival {
+  subject: string;
+  payload: Uint8Array;
+  seq: number;
+  receivedAtMs: number;
+  redelivered?: boolean;
+  headers?: Iterable<string>;
+}
 /** What must be known of the fleet to accept an event. */
-export interface Inventory { site: string; hasHost(host: string): boolean; eventMaxAgeMs: number }
+export interface Inventory {
+  site: string;
+  hasHost(host: string): boolean;
+  eventMaxAgeMs: number;
+}
 
 /** An event that parsed, is allowed to say what it says, and is about a host of ours. */
 export interface Accepted {
@@ -66,7 +77,13 @@ export function acceptEvent(arrival: Arrival, inventory: Inventory, nowMs: numbe
   if (typeof type === 'string' && !KINDS.has(type)) return no('unknown-kind', `type ${JSON.stringify(type.slice(0, 80))}`);
   const parsed = eventSchema.safeParse(body);
   if (!parsed.success) {
-    return no('bad-schema', parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.map(String).join('.') || 'event'}: ${issue.message}`).join('; '));
+    return no(
+      'bad-schema',
+      parsed.error.issues
+        .slice(0, 5)
+        .map((issue) => `${issue.path.map(String).join('.') || 'event'}: ${issue.message}`)
+        .join('; '),
+    );
   }
   const e: NightshiftEvent = parsed.data;
   if (KIND_CLASS[e.type] !== subject.class) return no('wrong-class', `${e.type} belongs on class ${KIND_CLASS[e.type]}, came on ${subject.class}`);
@@ -86,7 +103,16 @@ export function acceptEvent(arrival: Arrival, inventory: Inventory, nowMs: numbe
   }
   return {
     ok: {
-      event: { id: e.id, type: e.type, kind: e.type, host, time: e.time, seq: arrival.seq, text: describeEvent(e), data: { ...e.data } as AcceptedEvent['data'] },
+      event: {
+        id: e.id,
+        type: e.type,
+        kind: e.type,
+        host,
+        time: e.time,
+        seq: arrival.seq,
+        text: describeEvent(e),
+        data: { ...e.data } as AcceptedEvent['data'],
+      },
       parsed: e,
       host,
       aspect: aspectOf(e),
@@ -116,7 +142,6 @@ function deeperThan(text: string, limit: number): boolean {
 }
 
 // C0, DEL, C1, line and paragraph separators, and what turns the direction of text: a timeline that lies is worse than an event refused.
-// eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/;
 
 // With the u flag a pair is one code point, so this is only ever half of one.

@@ -44,7 +44,14 @@ export interface Bridge {
   stop(withinMs: number): Promise<void>;
   state(): BridgeState;
 }
-export interface BridgeState { pulling: boolean; paused: string[]; held: number; stalled: number; open: number; deliveredAtMs: number }
+export interface BridgeState {
+  pulling: boolean;
+  paused: string[];
+  held: number;
+  stalled: number;
+  open: number;
+  deliveredAtMs: number;
+}
 
 /** Handed to us before it is asked for: enough to keep busy over one round trip. The server's `max_ack_pending` bounds what is held in all. */
 const PULL = { max_messages: 500 };
@@ -59,7 +66,11 @@ const REFUSED_TRIES = 4;
 /** Trouble that lasts this long stops the intake; shorter than that is nobody's business. */
 const STALL_MS = 1_000;
 
-interface InFlight { msg: JsMsg; places: number; since: number }
+interface InFlight {
+  msg: JsMsg;
+  places: number;
+  since: number;
+}
 
 /** From EVT to incidents. Everything that decides is elsewhere and pure; here are the message handles, the clock and the order. */
 export function createBridge(world: BridgeWorld): Bridge {
@@ -81,9 +92,13 @@ export function createBridge(world: BridgeWorld): Bridge {
   let started = false;
 
   const hands: HandOnWorld = {
-    audit, client: world.client, taskQueue: world.taskQueue, site, open,
+    audit,
+    client: world.client,
+    taskQueue: world.taskQueue,
+    site,
+    open,
     // A version that is gone is better replaced by the one in force than by nothing: ceilings and names come from the inventory that is true now.
-    knobsOf: async ({ config, target }) => incidentKnobs((await world.configOf(config) ?? world.config()).config, target),
+    knobsOf: async ({ config, target }) => incidentKnobs(((await world.configOf(config)) ?? world.config()).config, target),
     readTrigger: (opened) => readEvent(jsm, opened.trigger, opened.target, inventory),
   };
 
@@ -97,7 +112,14 @@ export function createBridge(world: BridgeWorld): Bridge {
       known.msg = msg;
       return;
     }
-    const arrival = { subject: msg.subject, payload: msg.data, seq: msg.seq, receivedAtMs: Number(msg.info.timestampNanos / 1_000_000), redelivered: msg.info.deliveryCount > 1, ...(msg.headers === undefined ? {} : { headers: msg.headers.keys() }) };
+    const arrival = {
+      subject: msg.subject,
+      payload: msg.data,
+      seq: msg.seq,
+      receivedAtMs: Number(msg.info.timestampNanos / 1_000_000),
+      redelivered: msg.info.deliveryCount > 1,
+      ...(msg.headers === undefined ? {} : { headers: msg.headers.keys() }),
+    };
     const verdict = acceptEvent(arrival, inventory, deliveredAtMs);
     if ('deadLetter' in verdict) {
       metrics.deadLetters.inc({ reason: verdict.deadLetter });
@@ -136,9 +158,11 @@ export function createBridge(world: BridgeWorld): Bridge {
     if (output.do === 'open' || output.do === 'open-domain') expect(output.workflow);
     if (output.do === 'storm') metrics.storms.inc();
     const before = lanes.get(output.workflow) ?? Promise.resolve();
-    const after = before.then(() => deliver(output)).finally(() => {
-      if (lanes.get(output.workflow) === after) lanes.delete(output.workflow);
-    });
+    const after = before
+      .then(() => deliver(output))
+      .finally(() => {
+        if (lanes.get(output.workflow) === after) lanes.delete(output.workflow);
+      });
     lanes.set(output.workflow, after);
     return undefined;
   };
@@ -146,14 +170,17 @@ export function createBridge(world: BridgeWorld): Bridge {
   /** From the moment that the sieve says open, events of the problem are signals: they wait in its lane, behind the start. */
   const expect = (problem: string): void => {
     const parts = readProblem(problem);
-    if (parts !== null && open.get(problem) === undefined) open.add({ problem, incident: '', workflow: problem, host: parts.host, aspect: parts.aspect, domain: parts.domain });
+    if (parts !== null && open.get(problem) === undefined)
+      open.add({ problem, incident: '', workflow: problem, host: parts.host, aspect: parts.aspect, domain: parts.domain });
   };
 
   const deliver = async (output: Exclude<SieveOutput, { do: 'ack' }>): Promise<void> => {
     const { batch, workflow } = output;
     try {
       const handed = await patiently(() => handOn(hands, output), {
-        what: `${output.do} ${workflow}`, log, signal: ending.signal,
+        what: `${output.do} ${workflow}`,
+        log,
+        signal: ending.signal,
         judge: (error, attempt) => (isForGood(error) && attempt >= REFUSED_TRIES ? 'rise' : 'again'),
         onWait: (waiting) => trouble(workflow, waiting),
       });
@@ -164,12 +191,16 @@ export function createBridge(world: BridgeWorld): Bridge {
     } catch (error) {
       if (ending.signal.aborted) return;
       if (open.get(workflow)?.incident === '') open.remove(workflow);
-      log.error({ what: output.do, workflow, seqs: batch.seqs.length, error: error instanceof Error ? error.stack : String(error) }, 'events could not be handed on for good');
+      log.error(
+        { what: output.do, workflow, seqs: batch.seqs.length, error: error instanceof Error ? error.stack : String(error) },
+        'events could not be handed on for good',
+      );
       for (const seq of batch.seqs) {
         const one = inFlight.get(seq);
         inFlight.delete(seq);
         metrics.deadLetters.inc({ reason: 'handling-failed' });
-        if (one !== undefined) void deadLetters.put({ subject: one.msg.subject, seq, payload: one.msg.data, term: () => one.msg.term() }, 'handling-failed', String(error));
+        if (one !== undefined)
+          void deadLetters.put({ subject: one.msg.subject, seq, payload: one.msg.data, term: () => one.msg.term() }, 'handling-failed', String(error));
       }
     }
   };
@@ -181,7 +212,17 @@ export function createBridge(world: BridgeWorld): Bridge {
     const anew = batch.latest.flatMap((event) => {
       const msg = inFlight.get(event.seq)?.msg;
       if (msg === undefined) return [];
-      const verdict = acceptEvent({ subject: msg.subject, payload: msg.data, seq: event.seq, receivedAtMs: Number(msg.info.timestampNanos / 1_000_000), redelivered: msg.info.deliveryCount > 1 }, inventory, Date.now());
+      const verdict = acceptEvent(
+        {
+          subject: msg.subject,
+          payload: msg.data,
+          seq: event.seq,
+          receivedAtMs: Number(msg.info.timestampNanos / 1_000_000),
+          redelivered: msg.info.deliveryCount > 1,
+        },
+        inventory,
+        Date.now(),
+      );
       return 'ok' in verdict ? [verdict.ok] : [];
     });
     const standing = new Set(anew.map((one) => one.event.seq));
@@ -205,7 +246,9 @@ export function createBridge(world: BridgeWorld): Bridge {
   const trouble = (workflow: string, waiting: boolean): void => {
     if (waiting) {
       troubled.add(workflow);
-      setTimeout(() => { if (troubled.has(workflow)) pause('nobody takes what is handed on'); }, STALL_MS).unref();
+      setTimeout(() => {
+        if (troubled.has(workflow)) pause('nobody takes what is handed on');
+      }, STALL_MS).unref();
     } else if (troubled.delete(workflow) && troubled.size === 0) resume('nobody takes what is handed on');
   };
   const pause = (reason: string): void => {
@@ -221,28 +264,34 @@ export function createBridge(world: BridgeWorld): Bridge {
   };
   /** Brings the pull in step with what is wanted; one change at a time. */
   const reconcilePull = (recreate = false): void => {
-    pulls = pulls.then(async () => {
-      const wanted = started && pauses.size === 0 && !ending.signal.aborted;
-      if (pull !== null && (!wanted || recreate)) {
-        const old = pull;
-        pull = null;
-        await old.close();
-      }
-      if (wanted && pull === null) {
-        pull = await patiently(async () => {
-          const consumer = await js.consumers.get('EVT', BRIDGE_CONSUMER);
-          return consumer.consume({ ...PULL, callback: onMessage });
-        }, { what: 'pull from EVT', log, signal: ending.signal });
-        deliveredAtMs = Date.now();
-        void tellStatus(pull);
-      }
-    }).catch((error: unknown) => {
-      if (!ending.signal.aborted) log.error({ error: String(error) }, 'the pull from EVT could not be changed');
-    });
+    pulls = pulls
+      .then(async () => {
+        const wanted = started && pauses.size === 0 && !ending.signal.aborted;
+        if (pull !== null && (!wanted || recreate)) {
+          const old = pull;
+          pull = null;
+          await old.close();
+        }
+        if (wanted && pull === null) {
+          pull = await patiently(
+            async () => {
+              const consumer = await js.consumers.get('EVT', BRIDGE_CONSUMER);
+              return consumer.consume({ ...PULL, callback: onMessage });
+            },
+            { what: 'pull from EVT', log, signal: ending.signal },
+          );
+          deliveredAtMs = Date.now();
+          void tellStatus(pull);
+        }
+      })
+      .catch((error: unknown) => {
+        if (!ending.signal.aborted) log.error({ error: String(error) }, 'the pull from EVT could not be changed');
+      });
   };
   const tellStatus = async (of: ConsumerMessages): Promise<void> => {
     for await (const status of of.status()) {
-      if (/deleted|not_found|missed|exceeded|no_responders/.test(status.type)) log.warn({ status: JSON.stringify(status).slice(0, 300) }, 'the pull from EVT reports');
+      if (/deleted|not_found|missed|exceeded|no_responders/.test(status.type))
+        log.warn({ status: JSON.stringify(status).slice(0, 300) }, 'the pull from EVT reports');
     }
   };
 
@@ -253,10 +302,11 @@ export function createBridge(world: BridgeWorld): Bridge {
     feed({ type: 'tick' });
   };
   const watch = async (): Promise<void> => {
-    if (pull === null || inFlight.size > 0 || Date.now() - deliveredAtMs < NOTHING_CAME_MS) return;
+    if (pull === null || Date.now() - deliveredAtMs < NOTHING_CAME_MS) return;
     const info = await jsm.consumers.info('EVT', BRIDGE_CONSUMER);
     metrics.pending.set(info.num_pending);
-    if (info.num_pending === 0) return;
+    const full = info.num_ack_pending >= (info.config.max_ack_pending ?? Number.POSITIVE_INFINITY);
+    if (info.num_pending === 0 || full) return;
     log.warn({ pending: info.num_pending }, 'events lie in EVT and none has come for half a minute: pulling anew');
     reconcilePull(true);
   };
@@ -267,7 +317,7 @@ export function createBridge(world: BridgeWorld): Bridge {
     const { config } = world.config();
     const problems = await audit.openProblems();
     const byIncident = new Map<string, string>();
-    const domains = (host: string | null): string[] => [...(host === null ? [] : config.fleet.hosts[host]?.domains ?? []), siteDomain(site)];
+    const domains = (host: string | null): string[] => [...(host === null ? [] : (config.fleet.hosts[host]?.domains ?? [])), siteDomain(site)];
     for (const { record } of problems) {
       // A domain's problem that shares its incident with another was first seen as that one: there is its workflow.
       if (readProblem(record.problem)?.domain === null || !byIncident.has(record.incident)) byIncident.set(record.incident, record.problem);
@@ -277,7 +327,14 @@ export function createBridge(world: BridgeWorld): Bridge {
       const workflow = byIncident.get(record.incident) ?? record.problem;
       if (parts === null || parts.site !== site) continue;
       open.add({ problem: record.problem, incident: record.incident, workflow, host: parts.host, aspect: parts.aspect, domain: parts.domain });
-      feed({ type: 'known', workflow, host: parts.host, domains: parts.domain === null ? domains(parts.host) : [parts.domain, siteDomain(site)], domain: parts.domain, atMs: Date.parse(receivedAt) });
+      feed({
+        type: 'known',
+        workflow,
+        host: parts.host,
+        domains: parts.domain === null ? domains(parts.host) : [parts.domain, siteDomain(site)],
+        domain: parts.domain,
+        atMs: Date.parse(receivedAt),
+      });
     }
     const since = Date.now() - state.knobs.windowMs;
     for (const accepted of await readWindow(js, since, inventory)) {
@@ -292,13 +349,21 @@ export function createBridge(world: BridgeWorld): Bridge {
     for (const problem of problems) {
       const workflow = problem.record.problem;
       try {
-        await patiently(async () => {
-          if (await runs(world.client, workflow)) return;
-          const last = await audit.problem(workflow);
-          if (last?.record.status !== 'open' || last.record.incident !== problem.record.incident) return;
-          log.warn({ workflow, incident: problem.record.incident }, 'open by the audit, unknown to Temporal: starting it again as the same incident');
-          if (!(await startAgain(hands, problem))) open.remove(workflow);
-        }, { what: `revive ${workflow}`, log, signal: ending.signal, judge: (error, attempt) => (isForGood(error) && attempt >= REFUSED_TRIES ? 'rise' : 'again') });
+        await patiently(
+          async () => {
+            if (await runs(world.client, workflow)) return;
+            const last = await audit.problem(workflow);
+            if (last?.record.status !== 'open' || last.record.incident !== problem.record.incident) return;
+            log.warn({ workflow, incident: problem.record.incident }, 'open by the audit, unknown to Temporal: starting it again as the same incident');
+            if (!(await startAgain(hands, problem))) open.remove(workflow);
+          },
+          {
+            what: `revive ${workflow}`,
+            log,
+            signal: ending.signal,
+            judge: (error, attempt) => (isForGood(error) && attempt >= REFUSED_TRIES ? 'rise' : 'again'),
+          },
+        );
       } catch (error) {
         if (!ending.signal.aborted) log.error({ workflow, error: String(error) }, 'an open incident could not be started again');
       }
@@ -307,20 +372,35 @@ export function createBridge(world: BridgeWorld): Bridge {
 
   const followed = async (): Promise<void> => {
     const from = await audit.lastSeq();
-    void followEnds({ audit, afterSeq: from, signal: ending.signal, log, onEnded: (problem, incident) => {
-      const one = open.get(problem);
-      if (one === undefined || one.incident !== incident) return;
-      const shared = open.ofIncident(incident);
-      for (const other of shared) open.remove(other.problem);
-      feed({ type: 'ended', workflow: one.workflow });
-      // The incident stood for its domain too.
-      for (const other of shared) if (other.problem !== problem) void endToo(other.problem, incident);
-    } });
+    void followEnds({
+      audit,
+      afterSeq: from,
+      signal: ending.signal,
+      log,
+      onEnded: (problem, incident) => {
+        const one = open.get(problem);
+        if (one === undefined || one.incident !== incident) return;
+        const shared = open.ofIncident(incident);
+        for (const other of shared) open.remove(other.problem);
+        feed({ type: 'ended', workflow: one.workflow });
+        // The incident stood for its domain too.
+        for (const other of shared) if (other.problem !== problem) void endToo(other.problem, incident);
+      },
+    });
   };
   const endToo = (problem: string, incident: string): Promise<unknown> =>
-    patiently(() => audit.append({ v: 1, at: new Date().toISOString(), site, by: 'engine', fact: 'problem', incident, problem, status: 'ended' }, { key: `ended.${incident}.${problem}` }), {
-      what: `the end of ${problem}`, log, signal: ending.signal,
-    }).catch((error: unknown) => log.warn({ problem, error: String(error) }, 'its end is not in the audit; it will be noticed at the next start'));
+    patiently(
+      () =>
+        audit.append(
+          { v: 1, at: new Date().toISOString(), site, by: 'engine', fact: 'problem', incident, problem, status: 'ended' },
+          { key: `ended.${incident}.${problem}` },
+        ),
+      {
+        what: `the end of ${problem}`,
+        log,
+        signal: ending.signal,
+      },
+    ).catch((error: unknown) => log.warn({ problem, error: String(error) }, 'its end is not in the audit; it will be noticed at the next start'));
 
   return {
     async start() {
@@ -328,7 +408,13 @@ export function createBridge(world: BridgeWorld): Bridge {
       await patiently(followed, { what: 'follow the audit', log, signal: ending.signal });
       await patiently(remember, { what: 'remember what was open', log, signal: ending.signal });
       started = true;
-      timers.push(setInterval(keepAlive, KEEP_ALIVE_MS), setInterval(() => void watch().catch((error: unknown) => log.warn({ error: String(error) }, 'the consumer cannot be asked how it is')), NOTHING_CAME_MS / 3));
+      timers.push(
+        setInterval(keepAlive, KEEP_ALIVE_MS),
+        setInterval(
+          () => void watch().catch((error: unknown) => log.warn({ error: String(error) }, 'the consumer cannot be asked how it is')),
+          NOTHING_CAME_MS / 3,
+        ),
+      );
       reconcilePull();
       await pulls;
     },
@@ -350,7 +436,12 @@ export function createBridge(world: BridgeWorld): Bridge {
         await deadLetters.flush();
       })();
       let late: NodeJS.Timeout | undefined;
-      await Promise.race([done, new Promise<void>((resolve) => { late = setTimeout(resolve, withinMs); })]);
+      await Promise.race([
+        done,
+        new Promise<void>((resolve) => {
+          late = setTimeout(resolve, withinMs);
+        }),
+      ]);
       clearTimeout(late);
       ending.abort();
       if (timer !== null) clearTimeout(timer);

@@ -36,8 +36,13 @@ export async function handOn(world: HandOnWorld, output: Exclude<SieveOutput, { 
 }
 
 /** The incident of a domain: nothing is touched, everything is listed, a person is asked. */
-const domainOpening = (site: string, domain: string, { target, ...opening }: Opening): Opening =>
-  ({ ...opening, problem: domainProblemId(site, domain), playbook: 'watch-domain', rule: 'storm-brake', target: { host: target.host, domain } });
+const domainOpening = (site: string, domain: string, { target, ...opening }: Opening): Opening => ({
+  ...opening,
+  problem: domainProblemId(site, domain),
+  playbook: 'watch-domain',
+  rule: 'storm-brake',
+  target: { host: target.host, domain },
+});
 
 async function begin(world: HandOnWorld, opening: Opening, batch: Batch, members: string[] | undefined): Promise<HandedOn> {
   const opened = await openIncident(world, opening, await world.knobsOf(opening), members);
@@ -46,22 +51,53 @@ async function begin(world: HandOnWorld, opening: Opening, batch: Batch, members
     return 'accepted';
   }
   const known = world.open.get(opening.problem);
-  world.open.add({ host: null, aspect: '', domain: opening.target.domain ?? null, ...known, problem: opening.problem, workflow: opening.problem, incident: opened.incident });
-  // The trigger went along with the start; what came with it, or all of it when the incident ran already, is an observation.
-  return opened.as === 'running' || batch.count > 1 || members !== undefined ? observe(world, opening.problem, batch) : 'accepted';
+  world.open.add({
+    host: null,
+    aspect: '',
+    domain: opening.target.domain ?? null,
+    ...known,
+    problem: opening.problem,
+    workflow: opening.problem,
+    incident: opened.incident,
+  });
+  if (opened.as === 'running') return observe(world, opening.problem, batch);
+  // The trigger went along with the start; what came with it is an observation.
+  return batch.count > 1 ? observe(world, opening.problem, withoutTrigger(batch, opening)) : 'accepted';
 }
+
+const withoutTrigger = (batch: Batch, { trigger }: Opening): Batch => ({
+  ...batch,
+  count: batch.count - 1,
+  kinds: { ...batch.kinds, [trigger.kind]: (batch.kinds[trigger.kind] ?? 1) - 1 },
+});
 
 async function observe(world: HandOnWorld, workflow: string, batch: Batch): Promise<HandedOn> {
   const incident = world.open.get(workflow)?.incident;
   if (incident === undefined) return 'again';
   const signal: EventBatch = {
-    lastSeq: batch.last.seq, count: batch.count, kinds: batch.kinds, latest: batch.latest.slice(-20), ...(batch.members === undefined ? {} : { members: batch.members }),
+    lastSeq: batch.last.seq,
+    count: batch.count,
+    kinds: batch.kinds,
+    latest: batch.latest.slice(-20),
+    ...(batch.members === undefined ? {} : { members: batch.members }),
   };
   if (!(await tell(world, workflow, incident, OBSERVE, signal))) return 'again';
-  await world.audit.append({
-    v: 1, at: new Date().toISOString(), site: world.site, by: 'engine', incident, fact: 'events', count: batch.count, kinds: definedOnly(batch.kinds),
-    first: eventSummary(batch.first), last: eventSummary(batch.last), ...(batch.members === undefined ? {} : { members: batch.members.slice(0, 500) }),
-  }, { key: `events.${incident}.${batch.first.seq}.${batch.last.seq}.${batch.count}` });
+  await world.audit.append(
+    {
+      v: 1,
+      at: new Date().toISOString(),
+      site: world.site,
+      by: 'engine',
+      incident,
+      fact: 'events',
+      count: batch.count,
+      kinds: definedOnly(batch.kinds),
+      first: eventSummary(batch.first),
+      last: eventSummary(batch.last),
+      ...(batch.members === undefined ? {} : { members: batch.members.slice(0, 500) }),
+    },
+    { key: `events.${incident}.${batch.first.seq}.${batch.last.seq}.${batch.count}` },
+  );
   return 'accepted';
 }
 
@@ -106,11 +142,20 @@ export async function startAgain(world: HandOnWorld, problem: Stored<AuditOf<'pr
   const opened = (await world.audit.openedOf(problem.record.incident))?.record;
   if (opened === undefined) return false;
   const opening: Opening = {
-    problem: opened.problem, playbook: opened.playbook, rule: opened.rule, mode: opened.mode, config: opened.config, target: opened.target,
-    trigger: await world.readTrigger(opened), stale: true, receivedAtMs: Date.parse(opened.at), redelivered: true,
+    problem: opened.problem,
+    playbook: opened.playbook,
+    rule: opened.rule,
+    mode: opened.mode,
+    config: opened.config,
+    target: opened.target,
+    trigger: await world.readTrigger(opened),
+    stale: true,
+    receivedAtMs: Date.parse(opened.at),
+    redelivered: true,
   };
   await openIncident(world, opening, await world.knobsOf(opening));
   return true;
 }
 
-const definedOnly = (kinds: Batch['kinds']): Record<string, number> => Object.fromEntries(Object.entries(kinds).filter((entry): entry is [string, number] => entry[1] !== undefined));
+const definedOnly = (kinds: Batch['kinds']): Record<string, number> =>
+  Object.fromEntries(Object.entries(kinds).filter((entry): entry is [string, number] => entry[1] !== undefined));

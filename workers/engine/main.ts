@@ -33,18 +33,30 @@ const booting = new AbortController();
 void stopping.then(() => booting.abort());
 
 installTemporalRuntime(log);
-const store = await openConfigStore({ file: settings.configFile, directory: join(settings.dataDir, 'config') }).catch(endBecause(log, 'there is no configuration to work by'));
-if (store.current().config.site !== site) endBecause(log, 'wrong configuration')(new Error(`${settings.configFile} is for site ${store.current().config.site}, this stack is ${site}`));
+const store = await openConfigStore({ file: settings.configFile, directory: join(settings.dataDir, 'config') }).catch(
+  endBecause(log, 'there is no configuration to work by'),
+);
+if (store.current().config.site !== site)
+  endBecause(log, 'wrong configuration')(new Error(`${settings.configFile} is for site ${store.current().config.site}, this stack is ${site}`));
 const inForce = inForceOf(store, site);
 
 const nc = await connectNats({
-  servers: settings.nats.servers, credentialsFile: settings.nats.credentialsFile, inboxPrefix: settings.nats.inboxPrefix, name: `nightshift engine ${site}`, signal: booting.signal,
-  onStatus: ({ type, detail }) => (type === 'disconnect' || type === 'not-connected' || type === 'error' ? log.warn({ type, detail }, 'NATS') : log.info({ type, detail }, 'NATS')),
+  servers: settings.nats.servers,
+  credentialsFile: settings.nats.credentialsFile,
+  inboxPrefix: settings.nats.inboxPrefix,
+  name: `nightshift engine ${site}`,
+  signal: booting.signal,
+  onStatus: ({ type, detail }) =>
+    type === 'disconnect' || type === 'not-connected' || type === 'error' ? log.warn({ type, detail }, 'NATS') : log.info({ type, detail }, 'NATS'),
 }).catch(endBecause(log, 'NATS was never reached'));
 // A closed connection does not come back by itself.
-void nc.closed().then((error) => { if (!booting.signal.aborted) endBecause(log, 'the connection to NATS is closed for good')(error); });
+void nc.closed().then((error) => {
+  if (!booting.signal.aborted) endBecause(log, 'the connection to NATS is closed for good')(error);
+});
 const audit = await openAuditLog(nc);
-const connection = await connectTemporal({ address: settings.temporal.address, log, signal: booting.signal }).catch(endBecause(log, 'Temporal was never reached'));
+const connection = await connectTemporal({ address: settings.temporal.address, log, signal: booting.signal }).catch(
+  endBecause(log, 'Temporal was never reached'),
+);
 const client = new Client({ connection, namespace: settings.temporal.namespace });
 
 const worker = await Worker.create({
@@ -68,9 +80,13 @@ collectDefaultMetrics({ register: registry });
 const bridge = createBridge({
   js: jetstream(nc, { timeout: 5_000 }),
   jsm: await jetstreamManager(nc, { checkAPI: false, timeout: 5_000 }),
-  audit, client, taskQueue: QUEUES.workflows,
-  config: () => inForce.current(), configOf: (version) => store.get(version),
-  metrics: createBridgeMetrics(registry), log,
+  audit,
+  client,
+  taskQueue: QUEUES.workflows,
+  config: () => inForce.current(),
+  configOf: (version) => store.get(version),
+  metrics: createBridgeMetrics(registry),
+  log,
 });
 
 const health = await serveHealth({
@@ -82,7 +98,10 @@ const health = await serveHealth({
     worker: () => ({ ok: worker.getState() === 'RUNNING', detail: worker.getState() }),
     intake: () => {
       const { pulling, paused, held, stalled, open } = bridge.state();
-      return { ok: pulling || paused.length > 0, detail: `${pulling ? 'pulling' : 'resting'}${paused.length > 0 ? `: ${paused.join('; ')}` : ''}; ${held} held, ${stalled} stalled, ${open} open` };
+      return {
+        ok: pulling || paused.length > 0,
+        detail: `${pulling ? 'pulling' : 'resting'}${paused.length > 0 ? `: ${paused.join('; ')}` : ''}; ${held} held, ${stalled} stalled, ${open} open`,
+      };
     },
     config: () => ({ ok: true, detail: inForce.current().version }),
   },
@@ -94,12 +113,20 @@ answer(nc, `ctl.${site}.reload.engine`, log, async () => {
   if (change.accepted) bridge.reloaded();
   return recordConfig({ change, ...saying });
 });
-answer(nc, `ctl.${site}.intake.pause`, log, async () => { bridge.pause('asked for'); return { paused: true }; });
-answer(nc, `ctl.${site}.intake.resume`, log, async () => { bridge.resume('asked for'); return { paused: false }; });
+answer(nc, `ctl.${site}.intake.pause`, log, async () => {
+  bridge.pause('asked for');
+  return { paused: true };
+});
+answer(nc, `ctl.${site}.intake.resume`, log, async () => {
+  bridge.resume('asked for');
+  return { paused: false };
+});
 
-void recordConfig({ change: store.atStart, ...saying }).catch((error: unknown) => log.warn({ error: String(error) }, 'which configuration is in force is not in the audit'));
-await bridge.start();
-log.info({ site, config: inForce.current().version }, 'serving');
+void recordConfig({ change: store.atStart, ...saying }).catch((error: unknown) =>
+  log.warn({ error: String(error) }, 'which configuration is in force is not in the audit'),
+);
+await Promise.race([bridge.start(), stopping]);
+if (!booting.signal.aborted) log.info({ site, config: inForce.current().version }, 'serving');
 
 const signal = await stopping;
 log.info({ signal }, 'stopping: intake first');

@@ -34,8 +34,19 @@ export async function openIncident(world: OpenWorld, opening: Opening, knobs: In
   if (handled) return { incident, as: 'handled' };
   await recordOpened(world, opening, incident);
   const input: IncidentInput = {
-    v: 1, incident, problem: opening.problem, site: world.site, playbook: opening.playbook, rule: opening.rule, mode: opening.mode, config: opening.config,
-    target: opening.target, trigger: opening.trigger, stale: opening.stale, knobs, ...(members === undefined ? {} : { members }),
+    v: 1,
+    incident,
+    problem: opening.problem,
+    site: world.site,
+    playbook: opening.playbook,
+    rule: opening.rule,
+    mode: opening.mode,
+    config: opening.config,
+    target: opening.target,
+    trigger: opening.trigger,
+    stale: opening.stale,
+    knobs,
+    ...(members === undefined ? {} : { members }),
   };
   for (const waitMs of [...SUCCESSOR_WAITS_MS, null]) {
     try {
@@ -88,8 +99,19 @@ export const problemRecord = (site: string, incident: string, problem: string, s
 
 async function recordOpened({ audit, site }: OpenWorld, opening: Opening, incident: string): Promise<void> {
   const record = {
-    v: 1, at: new Date().toISOString(), site, by: 'engine', incident, fact: 'opened', problem: opening.problem, playbook: opening.playbook,
-    playbookVersion: PLAYBOOKS[opening.playbook].version, rule: opening.rule, mode: opening.mode, config: opening.config, target: opening.target,
+    v: 1,
+    at: new Date().toISOString(),
+    site,
+    by: 'engine',
+    incident,
+    fact: 'opened',
+    problem: opening.problem,
+    playbook: opening.playbook,
+    playbookVersion: PLAYBOOKS[opening.playbook].version,
+    rule: opening.rule,
+    mode: opening.mode,
+    config: opening.config,
+    target: opening.target,
     trigger: eventSummary(opening.trigger),
   } as const;
   // Once for ever: false means that it is there already.

@@ -47,7 +47,9 @@ export function createOpenProblems(): OpenProblems {
     get: (problem) => problems.get(problem),
     ofHost: (host) => [...(hosts.get(host)?.values() ?? [])],
     ofIncident: (incident) => [...problems.values()].filter((p) => p.incident === incident),
-    get size() { return problems.size; },
+    get size() {
+      return problems.size;
+    },
   };
 }
 

@@ -8,9 +8,22 @@ export type Judge = (error: unknown, attempt: number) => 'again' | 'rise';
  * Does it until it is done: 100 ms, doubling, 5 s between tries at most. Rejects when `judge` lets the failure rise, or when `signal` aborts.
  * Whoever waits here holds what it was handed; nothing is given back, so that an outage of a minute costs no deliveries.
  */
-export async function patiently<T>(act: () => Promise<T>, { what, log, signal, judge = () => 'again', onWait }: {
-  what: string; log: Log; signal: AbortSignal; judge?: Judge; onWait?: (waiting: boolean) => void;
-}): Promise<T> {
+export async function patiently<T>(
+  act: () => Promise<T>,
+  {
+    what,
+    log,
+    signal,
+    judge = () => 'again',
+    onWait,
+  }: {
+    what: string;
+    log: Log;
+    signal: AbortSignal;
+    judge?: Judge;
+    onWait?: (waiting: boolean) => void;
+  },
+): Promise<T> {
   let waited = false;
   try {
     for (let attempt = 1; ; attempt += 1) {

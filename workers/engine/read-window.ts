@@ -17,7 +17,11 @@ export async function readWindow(js: JetStreamClient, sinceMs: number, inventory
       for await (const msg of batch) {
         got += 1;
         pending = msg.info.pending;
-        const verdict = acceptEvent({ subject: msg.subject, payload: msg.data, seq: msg.seq, receivedAtMs: Number(msg.info.timestampNanos / 1_000_000) }, inventory, Date.now());
+        const verdict = acceptEvent(
+          { subject: msg.subject, payload: msg.data, seq: msg.seq, receivedAtMs: Number(msg.info.timestampNanos / 1_000_000) },
+          inventory,
+          Date.now(),
+        );
         if ('ok' in verdict) found.push(verdict.ok);
         if (pending === 0) break;
       }

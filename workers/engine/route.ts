@@ -67,18 +67,21 @@ export function route(accepted: Accepted, rules: RouteRules, openOfHost: readonl
     return verdict.matched;
   })?.rule;
   const problem = rule === undefined ? null : problemId(config.site, host, aspect, rule.playbook);
-  const opens = rule === undefined || problem === null || concerned.some((open) => open.problem === problem) ? null : {
-    problem,
-    playbook: rule.playbook,
-    rule: rule.name,
-    mode: rule.mode,
-    config: rules.version,
-    target: targetOf(event),
-    trigger: event,
-    stale: accepted.stale,
-    receivedAtMs: accepted.receivedAtMs,
-    redelivered: accepted.redelivered,
-  };
+  const opens =
+    rule === undefined || problem === null || concerned.some((open) => open.problem === problem)
+      ? null
+      : {
+          problem,
+          playbook: rule.playbook,
+          rule: rule.name,
+          mode: rule.mode,
+          config: rules.version,
+          target: targetOf(event),
+          trigger: event,
+          stale: accepted.stale,
+          receivedAtMs: accepted.receivedAtMs,
+          redelivered: accepted.redelivered,
+        };
   return {
     signals: [...new Set(concerned.map((open) => open.workflow))],
     opens,

@@ -48,7 +48,12 @@ export interface Batch {
 }
 
 /** An event on its way through the sieve. Several sequences when it stands for others that were handed back. */
-export interface Sifted { seqs: number[]; event: AcceptedEvent; atMs: number; routing: Routing }
+export interface Sifted {
+  seqs: number[];
+  event: AcceptedEvent;
+  atMs: number;
+  routing: Routing;
+}
 
 export type SieveInput =
   | { type: 'event'; item: Sifted }
@@ -74,9 +79,19 @@ export type SieveOutput =
   /** A domain's incident begins; `host` is where its trigger was seen. */
   | { do: 'open-domain'; workflow: string; domain: string; members: string[]; opening: Opening; batch: Batch };
 
-interface Lane { handedAt: number; waiting: Batch | null }
-interface Held { opening: Opening; routing: Routing; batch: Batch }
-interface Burst { at: number; domains: readonly string[] }
+interface Lane {
+  handedAt: number;
+  waiting: Batch | null;
+}
+interface Held {
+  opening: Opening;
+  routing: Routing;
+  batch: Batch;
+}
+interface Burst {
+  at: number;
+  domains: readonly string[];
+}
 
 /** Owned by whoever holds it; changed in place by `sieve` and by nothing else. */
 export interface SieveState {
@@ -97,7 +112,16 @@ export interface SieveState {
 }
 
 export const createSieve = (knobs: SieveKnobs): SieveState => ({
-  knobs, lanes: new Map(), failing: new Map(), newestAt: 0, burst: new Map(), domains: new Map(), held: new Map(), heldSince: 0, heldLast: 0, openedAt: Number.NEGATIVE_INFINITY,
+  knobs,
+  lanes: new Map(),
+  failing: new Map(),
+  newestAt: 0,
+  burst: new Map(),
+  domains: new Map(),
+  held: new Map(),
+  heldSince: 0,
+  heldLast: 0,
+  openedAt: Number.NEGATIVE_INFINITY,
 });
 
 const MAX_BURST = 1_000;
@@ -327,7 +351,12 @@ function tidy(state: SieveState, now: number): void {
 
 function batchOf(item: Sifted, member?: string): Batch {
   return {
-    seqs: [...item.seqs], count: Math.max(1, item.seqs.length), kinds: { [item.event.kind]: Math.max(1, item.seqs.length) }, first: item.event, last: item.event, latest: [item.event],
+    seqs: [...item.seqs],
+    count: Math.max(1, item.seqs.length),
+    kinds: { [item.event.kind]: Math.max(1, item.seqs.length) },
+    first: item.event,
+    last: item.event,
+    latest: [item.event],
     ...(member === undefined ? {} : { members: [member] }),
   };
 }
