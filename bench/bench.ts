@@ -88,5 +88,5 @@ async function addPaperHosts(file: string, hosts: number, containers: number): P
   for (let i = 0; i < hosts; i += 1) config.fleet.hosts[`paper-${i}`] = { ...lab, containers: {} };
   config.rules.push({ name: 'bench-lockdown', on: 'firewall.lockdown', playbook: 'watch-domain', mode: 'auto' });
   config.policy['stormBrake'] = { minHosts: 100_000, share: 1 };
-  await writeFile(file, stringify(config));
+  await writeFile(file, stringify(config, { aliasDuplicateObjects: false }));
 }

@@ -25,7 +25,7 @@ beforeAll(async () => {
     config.fleet.domains['paper-rack'] = {};
     const [lab] = Object.values(config.fleet.hosts);
     for (const name of PAPER) config.fleet.hosts[name] = { ...lab, domains: ['paper-rack'] };
-    await writeFile(file, stringify(config));
+    await writeFile(file, stringify(config, { aliasDuplicateObjects: false }));
   });
 });
 afterAll(() => stack.remove());
