@@ -30,19 +30,21 @@ export async function waitUntilGone(desk: Desk, { memory, measure, mustTell }: {
     }
     const seen = await peek(desk, measure.want);
     const { mark, summary } = typeof seen === 'string' ? { mark: null, summary: seen } : measure.mark(seen.look, input);
-    if (mark === null || mark !== memory.mark || inbox.failing !== memory.failing) {
+    const stirred = mark === null || mark !== memory.mark || inbox.failing !== memory.failing;
+    if (stirred) {
       memory.mark = mark;
       memory.since = Date.now();
       memory.failing = inbox.failing;
     } else if (Date.now() - memory.since >= verifyForMs) {
       return { why: 'gone', summary: `${summary} for ${span(Date.now() - memory.since)}` };
     }
-    const nextMs = mark === null ? waitMs : Math.min(waitMs, Math.max(memory.since + verifyForMs - Date.now(), 1));
+    // While it goes on there is no hurry; once it has come to rest, the next look is at the end of its window.
+    const nextMs = stirred ? waitMs : Math.min(waitMs, Math.max(memory.since + verifyForMs - Date.now(), 1));
     now.waiting = { for: `the symptom to stay away for ${span(verifyForMs)}, or a person closes it`, until: null };
     const heard = inbox.quiet;
     const woken = await condition(() => mustTell() || desk.grown() || inbox.quiet !== heard, nextMs);
     // However often an agent says it: looks are at least this far apart.
     if (woken && !mustTell() && !desk.grown()) await condition(mustTell, Math.min(watchForMs, nextMs));
-    waitMs = Math.min(waitMs * 2, MAX_WAIT_MS);
+    waitMs = inbox.quiet === heard ? Math.min(waitMs * 2, MAX_WAIT_MS) : watchForMs;
   }
 }
