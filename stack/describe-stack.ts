@@ -1,13 +1,19 @@
-import type { Child } from './children.js';
-import type { StackPlan } from './processes.js';
+import type { ChildRole, StackPlan } from './processes.js';
+import type { ProcessId } from './process-table.js';
 import { inboxPrefixOf } from './nats-permissions.js';
 import type { StackFile, StackProcess } from './stack-file.js';
 
+/** A role's process as far as we know it: null where something else runs it, or while it is down. */
+export interface Described {
+  role: ChildRole;
+  argv: readonly string[];
+  current: ProcessId | null;
+}
+
 /** What stands in stack.json. */
-export function describeStack({ site, layout, ports, identities, lab, configFile }: StackPlan, children: readonly Child[], startedAt: string): StackFile {
-  const described = (child: Child): StackProcess => {
-    const { role, argv } = child.spec;
-    const running = child.current === null ? {} : { pid: child.current.pid, startTicks: child.current.startTicks };
+export function describeStack({ site, layout, ports, identities, lab, configFile }: StackPlan, children: readonly Described[], startedAt: string): StackFile {
+  const described = ({ role, argv, current }: Described): StackProcess => {
+    const running = current === null ? {} : { pid: current.pid, startTicks: current.startTicks };
     const base = { role, ...running, command: [...argv] };
     switch (role) {
       case 'nats':

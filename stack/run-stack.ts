@@ -2,8 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { loadConfig } from '../config/load.js';
-import { formatProblem } from '../config/problem.js';
 import type { LabFacts } from '../lab/facts.js';
 import { becomeSupervisor, endLeftovers, processesOf } from './adopt.js';
 import { ensureServers } from './build-servers.js';
@@ -15,23 +13,15 @@ import type { Env } from './find-servers.js';
 import { openStackLine, provisionStreams, type NatsAccess, type StackLine } from './intake.js';
 import { layoutOf, makeDirectories, type Layout } from './layout.js';
 import { rotateLog } from './logs.js';
-import { natsConfig } from './nats-config.js';
-import { natsIdentities } from './nats-identities.js';
 import type { StartOptions } from './options.js';
-import { replaceFile, writeUnlessEdited } from './own-file.js';
+import { makePlan, type LabRoom } from './make-plan.js';
+import { replaceFile } from './own-file.js';
 import { openPids, type Pids } from './pids.js';
 import { ensurePortsFree, portsFrom, type StackPorts } from './ports.js';
 import { childSpecs, settingsFiles, STOP_ORDER, type ChildRole, type StackPlan } from './processes.js';
 import { writeErrorOf } from './revive-nats.js';
 import type { StackFile } from './stack-file.js';
 import { setRetention } from './temporal.js';
-
-/** The lab, as far as the supervisor knows it. */
-export interface LabRoom {
-  prepare(o: { dir: string; sshPort: number }): Promise<LabFacts>;
-  /** The nightshift.yaml of a fleet that is this lab. */
-  config(lab: LabFacts): string;
-}
 
 export interface RunOptions extends Pick<StartOptions, 'dir' | 'basePort' | 'configFile'> {
   env: Env;
@@ -68,7 +58,7 @@ export async function runStack(o: RunOptions): Promise<RunningStack> {
     await rm(layout.stackFile, { force: true }); // Of a supervisor that was killed: what it describes is about to end.
     await endLeftovers(layout.dir, o.say);
     await ensurePortsFree(ports);
-    const plan = await makePlan(o, layout, ports, running.mark);
+    const plan = await prepare(o, layout, ports, running.mark);
     o.signal.throwIfAborted();
     return await bringUp(o, plan, running, stop);
   } catch (error) {
@@ -87,36 +77,13 @@ interface Running {
   layout: Layout;
 }
 
-/** Everything that can be known and written before anything runs. */
-async function makePlan(o: RunOptions, layout: Layout, ports: StackPorts, mark: string): Promise<StackPlan> {
+/** Servers, lab and files: what takes no ports and starts nothing. */
+async function prepare(o: RunOptions, layout: Layout, ports: StackPorts, mark: string): Promise<StackPlan> {
   const [servers, lab] = await Promise.all([
     ensureServers({ env: o.env, say: o.say, signal: o.signal }),
     o.lab.prepare({ dir: layout.lab, sshPort: ports.labSsh }),
   ]);
-  const configFile = await settleConfig(o, layout, lab);
-  const { site, hosts } = await readFleet(configFile);
-  const identities = await natsIdentities({ dir: layout.keys, site, hosts: [...new Set([lab.host, ...hosts])] });
-  const plan: StackPlan = { site, layout, ports, servers, identities, lab, configFile, mark, env: o.env };
-  await replaceFile(
-    join(layout.run, 'nats.conf'),
-    natsConfig({ listen: `127.0.0.1:${ports.nats}`, monitor: `127.0.0.1:${ports.natsMonitor}`, storeDir: layout.data('nats'), identities }),
-    0o600,
-  );
-  for (const settings of settingsFiles(plan)) await replaceFile(layout.settings(settings.role), `${JSON.stringify(settings, null, 2)}\n`);
-  return plan;
-}
-
-async function settleConfig(o: RunOptions, layout: Layout, lab: LabFacts): Promise<string> {
-  if (o.configFile !== null) return o.configFile;
-  const whose = await writeUnlessEdited(layout.config, o.lab.config(lab), join(layout.run, 'nightshift.yaml.sha256'));
-  if (whose === 'theirs') o.say(`${layout.config} has been edited: it is used as it is`);
-  return layout.config;
-}
-
-async function readFleet(file: string): Promise<{ site: string; hosts: string[] }> {
-  const result = await loadConfig(file);
-  if (!result.ok) throw new Error(`the configuration cannot be used:\n${result.problems.map(formatProblem).join('\n')}`);
-  return { site: result.loaded.config.site, hosts: Object.keys(result.loaded.config.fleet.hosts) };
+  return makePlan({ layout, ports, servers, lab, labConfig: o.lab.config(lab), configFile: o.configFile, mark, env: o.env, say: o.say, listen: '127.0.0.1' });
 }
 
 async function bringUp(o: RunOptions, plan: StackPlan, running: Running, stop: () => Promise<void>): Promise<RunningStack> {
@@ -127,7 +94,7 @@ async function bringUp(o: RunOptions, plan: StackPlan, running: Running, stop: (
   const startedAt = new Date().toISOString();
   let serving = false;
 
-  const file = (): StackFile => describeStack(plan, STOP_ORDER.toReversed().flatMap((role) => children.get(role) ?? []), startedAt);
+  const file = (): StackFile => describeStack(plan, STOP_ORDER.toReversed().map((role) => ({ role, argv: specs[role].argv, current: children.get(role)?.current ?? null })), startedAt);
   let writing: Promise<void> = Promise.resolve();
   const writeStackFile = (): Promise<void> =>
     (writing = writing.then(async () => {

@@ -5,6 +5,7 @@ import { runDrill } from '../operator/drill.js';
 import type { LabFacts } from '../lab/facts.js';
 import { StackRuns } from './adopt.js';
 import { ServersMissing } from './build-servers.js';
+import { BadConfiguration } from './make-plan.js';
 import { BadUsage, USAGE, startOptions, type StartOptions } from './options.js';
 import { PortTaken, portsFrom } from './ports.js';
 import { inCheckout } from './root.js';
@@ -122,7 +123,7 @@ function interruption(): Interruption {
 
 /** What we expect to go wrong on a strange machine is said in one paragraph; anything else shows where it came from. */
 function explain(error: unknown): string {
-  if (error instanceof PortTaken || error instanceof StackRuns || error instanceof ServersMissing || error instanceof BadUsage) return error.message;
+  if (error instanceof PortTaken || error instanceof StackRuns || error instanceof ServersMissing || error instanceof BadUsage || error instanceof BadConfiguration) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 

@@ -43,3 +43,10 @@ export async function setRetention(httpPort: number): Promise<void> {
   const answer = await ask(httpPort, `/api/v1/namespaces/${NAMESPACE}/update`, { config: { workflowExecutionRetentionTtl: `${RETENTION_DAYS * 86_400}s` } });
   if (answer.status !== 200) throw new Error(`Temporal refuses to keep histories for ${RETENTION_DAYS} days: ${answer.status} ${answer.text.slice(0, 300)}`);
 }
+
+/** Makes our namespace on a server that has none yet (the dev server makes it by itself); one that is there stays as it is. */
+export async function ensureNamespace(httpPort: number): Promise<void> {
+  if (await temporalServes(httpPort)) return;
+  const answer = await ask(httpPort, '/api/v1/namespaces', { namespace: NAMESPACE, workflowExecutionRetentionPeriod: `${RETENTION_DAYS * 86_400}s` });
+  if (answer.status !== 200 && !(await temporalServes(httpPort))) throw new Error(`Temporal does not make the namespace ${NAMESPACE}: ${answer.status} ${answer.text.slice(0, 300)}`);
+}
