@@ -23,7 +23,11 @@ export function createLooks({ farSide, inventory, signal }: LooksParts): Looks {
       const { config, version } = inventory();
       const host = site === config.site && Object.hasOwn(config.fleet.hosts, hostName) ? config.fleet.hosts[hostName] : undefined;
       const container = host !== undefined && Object.hasOwn(host.containers, containerName) ? host.containers[containerName] : undefined;
-      if (host === undefined || container === undefined) throw failure('refused', `configuration ${version} of site ${config.site} has no ${host === undefined ? `host ${hostName}` : `container ${containerName} on ${hostName}`}`);
+      if (host === undefined || container === undefined)
+        throw failure(
+          'refused',
+          `configuration ${version} of site ${config.site} has no ${host === undefined ? `host ${hostName}` : `container ${containerName} on ${hostName}`}`,
+        );
       try {
         return await lookAt(farSide, host, containerName, container, { want, enterWithinMs }, signal?.());
       } catch (error) {

@@ -1,18 +1,29 @@
 import type { Resource } from '../events/kinds/container.js';
 
 /** One row of counters. `failcnt` is absolute and belongs to this incarnation of the container only. Units are the resource's own. */
-export interface Counter { resource: Resource; held: number; maxheld: number; barrier: number; limit: number; failcnt: number }
+export interface Counter {
+  resource: Resource;
+  held: number;
+  maxheld: number;
+  barrier: number;
+  limit: number;
+  failcnt: number;
+}
 
 /** One process of a container as the host sees it. `args` is text from outside: shown, never used. */
 export interface ProcessFact {
   pid: number;
   /** Field 22 of /proc/PID/stat: with the pid it names one process for ever. */
   startTicks: number;
-  ppid: number; uid: number;
+  ppid: number;
+  uid: number;
   /** /proc/PID/stat comm, at most 15 bytes. */
   comm: string;
   args: string;
-  state: string; ageSeconds: number; cpuSeconds: number; rssKb: number;
+  state: string;
+  ageSeconds: number;
+  cpuSeconds: number;
+  rssKb: number;
 }
 
 /** What can be seen of a container from its host, without entering it and without disturbing it; each part is null when it could not be read in time. */
@@ -30,7 +41,9 @@ export interface ContainerLook {
 }
 
 export interface LookAtContainer {
-  site: string; host: string; container: string;
+  site: string;
+  host: string;
+  container: string;
   want: ('counters' | 'processes' | 'enter')[];
   /** How long to try to enter. */
   enterWithinMs: number;

@@ -6,10 +6,18 @@ import type { VerbArgs } from './effects.js';
 import type { ContainerLook } from './looks.js';
 
 /** What an effect is done to, as the inventory knows it. Nothing in here comes from an event. */
-export interface VerbContext { hostName: string; host: Host; containerName: string; container: Container }
+export interface VerbContext {
+  hostName: string;
+  host: Host;
+  containerName: string;
+  container: Container;
+}
 
 /** Why an effect must not be begun, in a word from the closed list and in a sentence. */
-export interface Objection { reason: Refusal; summary: string }
+export interface Objection {
+  reason: Refusal;
+  summary: string;
+}
 
 export interface ActOptions {
   /** Names this one execution on the far side, `<incident>.<step>`: a repeated one is answered with what was recorded, never done again. */
@@ -42,7 +50,13 @@ export interface Verb<V extends VerbName> {
   /** What became of an act whose answer was lost. Throws FarSideFailure when the host cannot be asked. */
   recall(ctx: VerbContext, operation: string, signal?: AbortSignal): Promise<Recalled>;
   /** How to see afterwards that it is so: read until `isTrue`, at most this long. */
-  readBack: { isTrue(now: ContainerLook, args: VerbArgs[V]): boolean; withinMs: number; everyMs: number };
+  readBack: {
+    isTrue(now: ContainerLook, args: VerbArgs[V]): boolean;
+    withinMs: number;
+    everyMs: number;
+    /** False: a look shows only part of it (not that a restart has happened, not that a limit was saved), so an act whose end is unknown stays unknown. */
+    decides?: false;
+  };
 }
 
 export type Verbs = { [V in VerbName]: Verb<V> };

@@ -46,19 +46,47 @@ const digits = z.string().regex(/^\d{1,20}$/);
 const whole = digits.transform(Number).pipe(z.int().nonnegative());
 /** "Unlimited" is LONG_MAX on the host, more than a number here can tell apart. */
 const amount = digits.transform((text) => Math.min(Number(text), Number.MAX_SAFE_INTEGER));
-const decimal = z.string().regex(/^\d{1,12}(\.\d{1,6})?$/).transform(Number);
+const decimal = z
+  .string()
+  .regex(/^\d{1,12}(\.\d{1,6})?$/)
+  .transform(Number);
 const word = z.string().regex(/^[a-z0-9-]{1,40}$/);
 const comm = z.string().min(1).max(64);
 
 const counterLine = z.tuple([resource, amount, amount, amount, amount, amount]);
-const processLine = z.tuple([whole, whole, whole, z.string().regex(/^-?\d{1,12}$/).transform(Number), z.string().regex(/^[A-Za-z?]$/), decimal, decimal, whole, comm]);
-const processRef = z.string().regex(/^\d{1,10}:\d{1,18}$/).transform((text) => ({ pid: Number.parseInt(text, 10), startTicks: Number(text.slice(text.indexOf(':') + 1)) }));
-const namedRef = z.string().regex(/^\d{1,10}:\d{1,18}:[A-Za-z0-9._+:-]{1,15}$/).transform((text) => {
-  const [pid = '', ticks = '', ...name] = text.split(':');
-  return { pid: Number(pid), startTicks: Number(ticks), comm: name.join(':') };
-});
-const signalled = z.string().regex(/:(TERM|KILL)$/).transform((text) => ({ text: text.slice(0, -5), signal: text.slice(-4) as 'TERM' | 'KILL' }));
-const pair = z.string().regex(/^\d{1,20}:\d{1,20}$/).transform((text) => ({ barrier: amount.parse(text.split(':')[0]), limit: amount.parse(text.split(':')[1]) }));
+const processLine = z.tuple([
+  whole,
+  whole,
+  whole,
+  z
+    .string()
+    .regex(/^-?\d{1,12}$/)
+    .transform(Number),
+  z.string().regex(/^[A-Za-z?]$/),
+  decimal,
+  decimal,
+  whole,
+  comm,
+]);
+const processRef = z
+  .string()
+  .regex(/^\d{1,10}:\d{1,18}$/)
+  .transform((text) => ({ pid: Number.parseInt(text, 10), startTicks: Number(text.slice(text.indexOf(':') + 1)) }));
+const namedRef = z
+  .string()
+  .regex(/^\d{1,10}:\d{1,18}:[A-Za-z0-9._+:-]{1,15}$/)
+  .transform((text) => {
+    const [pid = '', ticks = '', ...name] = text.split(':');
+    return { pid: Number(pid), startTicks: Number(ticks), comm: name.join(':') };
+  });
+const signalled = z
+  .string()
+  .regex(/:(TERM|KILL)$/)
+  .transform((text) => ({ text: text.slice(0, -5), signal: text.slice(-4) as 'TERM' | 'KILL' }));
+const pair = z
+  .string()
+  .regex(/^\d{1,20}:\d{1,20}$/)
+  .transform((text) => ({ barrier: amount.parse(text.split(':')[0]), limit: amount.parse(text.split(':')[1]) }));
 
 /** A line that is not one of the helper's: a banner, a shell's complaint, or somebody else's answer. */
 export class NotAnAnswer extends Error {
@@ -71,8 +99,26 @@ export class NotAnAnswer extends Error {
  */
 export function parseAnswer(text: string): Answer {
   const answer: Answer = {
-    whole: false, result: null, uptimeCs: null, bootId: null, load1: null, cores: null, running: null, incarnation: null, counters: null, processes: null, files: new Map(),
-    operation: null, killed: [], survived: [], spared: [], left: null, was: null, is: null, did: [], details: [],
+    whole: false,
+    result: null,
+    uptimeCs: null,
+    bootId: null,
+    load1: null,
+    cores: null,
+    running: null,
+    incarnation: null,
+    counters: null,
+    processes: null,
+    files: new Map(),
+    operation: null,
+    killed: [],
+    survived: [],
+    spared: [],
+    left: null,
+    was: null,
+    is: null,
+    did: [],
+    details: [],
   };
   const counters: Counter[] = [];
   const processes = new Map<number, ProcessFact>();
@@ -105,10 +151,19 @@ export function parseAnswer(text: string): Answer {
           answer.cores = rest === '0' ? null : whole.parse(rest);
           break;
         case 'running':
-          answer.running = z.enum(['yes', 'no', 'unknown']).transform((w) => ({ yes: true, no: false, unknown: null })[w]).parse(rest);
+          answer.running = z
+            .enum(['yes', 'no', 'unknown'])
+            .transform((w) => ({ yes: true, no: false, unknown: null })[w])
+            .parse(rest);
           break;
         case 'incarnation':
-          answer.incarnation = rest === '-' ? null : z.string().regex(/^[0-9][0-9a-f.-]{0,39}$/).parse(rest);
+          answer.incarnation =
+            rest === '-'
+              ? null
+              : z
+                  .string()
+                  .regex(/^[0-9][0-9a-f.-]{0,39}$/)
+                  .parse(rest);
           break;
         case 'counter': {
           if (!resource.safeParse(words[0]).success) break;

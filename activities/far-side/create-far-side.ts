@@ -73,7 +73,8 @@ export function createFarSide({ ssh, local, limits, now = () => performance.now(
     }
     if (clock === undefined) throw new FarSideFailure('incomplete', `${nameOf(host)} does not tell its uptime`, { mayHaveArrived: false });
     const withinMs = mustBeginAt - now();
-    if (withinMs <= 0) throw new FarSideFailure('incomplete', `${nameOf(host)}: the time to begin has passed before it could be asked`, { mayHaveArrived: false });
+    if (withinMs <= 0)
+      throw new FarSideFailure('incomplete', `${nameOf(host)}: the time to begin has passed before it could be asked`, { mayHaveArrived: false });
     return { withinMs, notAfterCs: clock.uptimeCs + (mustBeginAt - clock.heardAt) / 10 };
   }
 

@@ -5,7 +5,11 @@ export class FarSideFailure extends Error {
   override readonly name = 'FarSideFailure';
   /** False only when it is certain that the host never got the request. */
   readonly mayHaveArrived: boolean;
-  constructor(readonly kind: FailureKind, message: string, { cause, mayHaveArrived = true }: { cause?: unknown; mayHaveArrived?: boolean } = {}) {
+  constructor(
+    readonly kind: FailureKind,
+    message: string,
+    { cause, mayHaveArrived = true }: { cause?: unknown; mayHaveArrived?: boolean } = {},
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.mayHaveArrived = mayHaveArrived;
   }

@@ -7,7 +7,8 @@ import type { FarSideTarget } from './request.js';
 /** How a container is called on its host. */
 export function targetOf(containerName: string, container: Container): FarSideTarget {
   if (container.engine === 'openvz') return { engine: 'openvz', container: containerName };
-  if (container.cgroup === undefined) throw new FarSideFailure('refused', `container ${containerName} has engine cgroup and no cgroup in the configuration`, { mayHaveArrived: false });
+  if (container.cgroup === undefined)
+    throw new FarSideFailure('refused', `container ${containerName} has engine cgroup and no cgroup in the configuration`, { mayHaveArrived: false });
   return { engine: 'cgroup', cgroup: container.cgroup };
 }
 
@@ -16,7 +17,12 @@ const LOOK_MS = 5000;
 
 /** One look at a container from its host. What did not come in time is null. */
 export async function lookAt(
-  farSide: FarSide, host: Host, containerName: string, container: Container, { want, enterWithinMs }: Pick<LookAtContainer, 'want' | 'enterWithinMs'>, signal?: AbortSignal,
+  farSide: FarSide,
+  host: Host,
+  containerName: string,
+  container: Container,
+  { want, enterWithinMs }: Pick<LookAtContainer, 'want' | 'enterWithinMs'>,
+  signal?: AbortSignal,
 ): Promise<ContainerLook> {
   const startedAt = performance.now();
   const target = targetOf(containerName, container);

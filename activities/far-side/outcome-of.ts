@@ -14,7 +14,8 @@ export function outcomeOf(answer: Answer, summary: (answer: Answer) => string): 
       return { state: 'done', changed: result.reason === 'changed', summary: summary(answer), data: dataOf(answer) };
     case 'refused':
       if (isRefusal(result.reason)) return { state: 'refused', reason: result.reason, summary: inWords(REFUSED[result.reason] ?? result.reason) };
-      if (result.reason === 'sealed') return { state: 'refused', reason: 'too-late', summary: 'it had not begun when its answer was missed, and cannot begin any more' };
+      if (result.reason === 'sealed')
+        return { state: 'refused', reason: 'too-late', summary: 'it had not begun when its answer was missed, and cannot begin any more' };
       return { state: 'failed', summary: inWords(`the helper refuses, nothing was touched: ${result.reason}`) };
     case 'failed':
       return { state: 'failed', summary: inWords(`${summary(answer)}; ${FAILED[result.reason] ?? result.reason}`) };
@@ -52,7 +53,10 @@ function dataOf(answer: Answer): Record<string, string | number | boolean> {
     data['survived'] = answer.survived.length;
     data['spared'] = answer.spared.length;
     data['left'] = answer.left ?? 0;
-    data['ended'] = answer.killed.map((k) => `${k.pid}:${k.startTicks}:${k.comm}:${k.signal}`).join(' ').slice(0, 20_000);
+    data['ended'] = answer.killed
+      .map((k) => `${k.pid}:${k.startTicks}:${k.comm}:${k.signal}`)
+      .join(' ')
+      .slice(0, 20_000);
   }
   if (answer.enteredInMs !== undefined && answer.enteredInMs !== null) data['enteredInMs'] = answer.enteredInMs;
   for (const when of ['was', 'is'] as const) {

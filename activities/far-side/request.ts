@@ -5,7 +5,10 @@ import { RESOURCES } from '../../events/kinds/container.js';
  * What can be asked of the helper on a managed host; its lines are described at the top of `nightshift-helper`.
  * The helper holds every value against the same patterns again: this side speaks carefully, that side trusts nobody.
  */
-const cgroupPath = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,200}$/).refine((p) => !/\.\.|\/\/|\/$/.test(p), 'no "..", "//" or "/" at its end');
+const cgroupPath = z
+  .string()
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,200}$/)
+  .refine((p) => !/\.\.|\/\/|\/$/.test(p), 'no "..", "//" or "/" at its end');
 const processName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._+:-]{0,14}$/);
 const operation = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,119}$/);
 const milliseconds = (most: number) => z.int().nonnegative().max(most);
@@ -32,18 +35,30 @@ export const farSideRequest = z.discriminatedUnion('verb', [
   z.strictObject({ verb: z.literal('journal'), op: operation, waitMs: milliseconds(300_000) }),
   z.strictObject({ verb: z.literal('seal'), op: operation, waitMs: milliseconds(300_000) }),
   z.strictObject({
-    verb: z.literal('ensure-enterable'), ...effect, enterMs: milliseconds(60_000), maxKills: z.int().min(0).max(500),
-    runaways: z.array(processName).min(1).max(20), protect: z.array(processName).max(50),
+    verb: z.literal('ensure-enterable'),
+    ...effect,
+    enterMs: milliseconds(60_000),
+    maxKills: z.int().min(0).max(500),
+    runaways: z.array(processName).min(1).max(20),
+    protect: z.array(processName).max(50),
     candidates: z.array(z.strictObject({ pid: z.int().min(2).max(99_999_999), startTicks: amount })).max(1000),
   }),
-  z.strictObject({ verb: z.literal('ensure-service'), ...effect, service: z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9@._-]{0,62}$/), runaways: z.array(processName).max(20) }),
+  z.strictObject({
+    verb: z.literal('ensure-service'),
+    ...effect,
+    service: z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9@._-]{0,62}$/),
+    runaways: z.array(processName).max(20),
+  }),
   z.strictObject({ verb: z.literal('ensure-limit'), ...effect, resource: z.enum(RESOURCES), barrier: amount, limit: amount, save: z.boolean() }),
 ]);
 export type FarSideRequest = z.infer<typeof farSideRequest>;
 export type FarSideEffect = Extract<FarSideRequest, { op: string; limitMs: number }>;
 
 /** When an effect must have begun: counted from its arrival, and by the host's own uptime, so that a request that was held up on its way is too late. */
-export interface BeginBy { withinMs: number; notAfterCs: number }
+export interface BeginBy {
+  withinMs: number;
+  notAfterCs: number;
+}
 
 export const isEffect = (request: FarSideRequest): request is FarSideEffect => 'limitMs' in request;
 

@@ -8,14 +8,24 @@ import type { Delivery, Transport, TransportOptions } from './transport.js';
 export function createLocalTransport({ helperFile, shell = 'sh' }: { helperFile: string; shell?: string }): Transport {
   return {
     async deliver(host: Host, text: string, { signal, timeoutMs, effect }: TransportOptions): Promise<Delivery> {
-      const not = (kind: 'refused' | 'incomplete', why: string, cause?: unknown): Delivery =>
-        ({ text: '', failure: new FarSideFailure(kind, `local: ${why}`, { cause, mayHaveArrived: false }) });
-      if (host.helperConfigFile === undefined) return not('refused', 'a host with transport local needs helperConfigFile: the configuration of the helper on this machine');
+      const not = (kind: 'refused' | 'incomplete', why: string, cause?: unknown): Delivery => ({
+        text: '',
+        failure: new FarSideFailure(kind, `local: ${why}`, { cause, mayHaveArrived: false }),
+      });
+      if (host.helperConfigFile === undefined)
+        return not('refused', 'a host with transport local needs helperConfigFile: the configuration of the helper on this machine');
       // PATH only finds the shell; the helper takes its own from its configuration.
       const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' };
       let ran;
       try {
-        ran = await runBounded(shell, [helperFile, '--conf', host.helperConfigFile], { input: text, timeoutMs, maxBytes: MAX_ANSWER_BYTES, env, signal, whenLate: effect ? 'leave' : 'end' });
+        ran = await runBounded(shell, [helperFile, '--conf', host.helperConfigFile], {
+          input: text,
+          timeoutMs,
+          maxBytes: MAX_ANSWER_BYTES,
+          env,
+          signal,
+          whenLate: effect ? 'leave' : 'end',
+        });
       } catch (error) {
         if (signal?.aborted === true) throw error;
         return not('incomplete', `the helper cannot be started: ${String(error)}`, error);

@@ -55,25 +55,36 @@ export function runBounded(program: string, args: readonly string[], options: Ru
       }
     };
     const ran = (more: Partial<Ran>): Ran => ({
-      stdout: Buffer.concat(out).toString('latin1'), stderr: Buffer.concat(err).toString('latin1'), exitCode: child.exitCode, late: false, tooLong: false, ...more,
+      stdout: Buffer.concat(out).toString('latin1'),
+      stderr: Buffer.concat(err).toString('latin1'),
+      exitCode: child.exitCode,
+      late: false,
+      tooLong: false,
+      ...more,
     });
-    const abandon = (): void => settle(() => {
-      if (options.whenLate === 'end') end();
-      reject(options.signal?.reason as Error);
-    });
-    const timer = setTimeout(() => settle(() => {
-      if (options.whenLate === 'end') end();
-      resolve(ran({ late: true }));
-    }), options.timeoutMs);
+    const abandon = (): void =>
+      settle(() => {
+        if (options.whenLate === 'end') end();
+        reject(options.signal?.reason as Error);
+      });
+    const timer = setTimeout(
+      () =>
+        settle(() => {
+          if (options.whenLate === 'end') end();
+          resolve(ran({ late: true }));
+        }),
+      options.timeoutMs,
+    );
     options.signal?.addEventListener('abort', abandon, { once: true });
 
     child.on('error', (error) => settle(() => reject(error)));
     child.stdout.on('data', (chunk: Buffer) => {
       outBytes += chunk.length;
-      if (outBytes > options.maxBytes) return settle(() => {
-        if (options.whenLate === 'end') end();
-        resolve(ran({ tooLong: true }));
-      });
+      if (outBytes > options.maxBytes)
+        return settle(() => {
+          if (options.whenLate === 'end') end();
+          resolve(ran({ tooLong: true }));
+        });
       out.push(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => {

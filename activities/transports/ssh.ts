@@ -21,7 +21,8 @@ const LONGEST_RUNTIME_DIR = 104 - 1 - 17 - 16 - 1;
 
 /** A path in an option of ssh, where `%` begins a token and blanks separate. */
 function optionPath(path: string): string {
-  if (!isAbsolute(path) || /["\n\r\\]/.test(path)) throw new FarSideFailure('refused', `ssh: not a path that ssh can be told: ${path}`, { mayHaveArrived: false });
+  if (!isAbsolute(path) || /["\n\r\\]/.test(path))
+    throw new FarSideFailure('refused', `ssh: not a path that ssh can be told: ${path}`, { mayHaveArrived: false });
   return `"${path.replaceAll('%', '%%')}"`;
 }
 
@@ -47,7 +48,8 @@ function ownRuntimeDir(): string {
  */
 export function createSshTransport({ runtimeDir, connectTimeoutSeconds = 5 }: SshTransportOptions = {}): Transport {
   const sockets = runtimeDir ?? ownRuntimeDir();
-  if (Buffer.byteLength(sockets) > LONGEST_RUNTIME_DIR) throw new Error(`ssh: ${sockets} is too long for a socket; give a runtimeDir of at most ${LONGEST_RUNTIME_DIR} bytes`);
+  if (Buffer.byteLength(sockets) > LONGEST_RUNTIME_DIR)
+    throw new Error(`ssh: ${sockets} is too long for a socket; give a runtimeDir of at most ${LONGEST_RUNTIME_DIR} bytes`);
   const masters = new Map<string, string[]>();
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' };
 
@@ -57,13 +59,33 @@ export function createSshTransport({ runtimeDir, connectTimeoutSeconds = 5 }: Ss
     if (!/^[a-z0-9][a-z0-9.:-]{0,252}$/i.test(host.address) || !/^[a-z_][a-z0-9_-]{0,31}$/.test(user)) {
       throw new FarSideFailure('refused', 'ssh: address or user is not one', { mayHaveArrived: false });
     }
-    const name = createHash('sha256').update(JSON.stringify([host.address, port, user, keyFile, knownHostsFile])).digest('hex').slice(0, 16);
+    const name = createHash('sha256')
+      .update(JSON.stringify([host.address, port, user, keyFile, knownHostsFile]))
+      .digest('hex')
+      .slice(0, 16);
     const options = [
-      'BatchMode=yes', `ControlPath=${optionPath(join(sockets, name))}`, 'ControlMaster=auto', 'ControlPersist=60', 'StrictHostKeyChecking=yes',
-      `UserKnownHostsFile=${optionPath(knownHostsFile)}`, 'GlobalKnownHostsFile=/dev/null', 'UpdateHostKeys=no', 'CheckHostIP=no', `IdentityFile=${optionPath(keyFile)}`, 'IdentitiesOnly=yes',
-      'IdentityAgent=none', 'PreferredAuthentications=publickey', `ConnectTimeout=${connectTimeoutSeconds}`, 'ConnectionAttempts=1',
+      'BatchMode=yes',
+      `ControlPath=${optionPath(join(sockets, name))}`,
+      'ControlMaster=auto',
+      'ControlPersist=60',
+      'StrictHostKeyChecking=yes',
+      `UserKnownHostsFile=${optionPath(knownHostsFile)}`,
+      'GlobalKnownHostsFile=/dev/null',
+      'UpdateHostKeys=no',
+      'CheckHostIP=no',
+      `IdentityFile=${optionPath(keyFile)}`,
+      'IdentitiesOnly=yes',
+      'IdentityAgent=none',
+      'PreferredAuthentications=publickey',
+      `ConnectTimeout=${connectTimeoutSeconds}`,
+      'ConnectionAttempts=1',
       // A kept connection to a host that died must not be taken for one that is slow.
-      'ServerAliveInterval=3', 'ServerAliveCountMax=3', 'ClearAllForwardings=yes', 'PermitLocalCommand=no', 'RequestTTY=no', 'LogLevel=ERROR',
+      'ServerAliveInterval=3',
+      'ServerAliveCountMax=3',
+      'ClearAllForwardings=yes',
+      'PermitLocalCommand=no',
+      'RequestTTY=no',
+      'LogLevel=ERROR',
     ];
     const argv = ['-F', '/dev/null', '-T', '-a', '-x', ...options.flatMap((o) => ['-o', o]), '-p', String(port), '-l', user];
     masters.set(name, [...argv, '-O', 'exit', '--', host.address]);
@@ -86,26 +108,46 @@ export function createSshTransport({ runtimeDir, connectTimeoutSeconds = 5 }: Ss
         ran = await runBounded('ssh', [...argv, '--', host.address], { input: text, timeoutMs, maxBytes: MAX_ANSWER_BYTES, env, signal, whenLate: 'end' });
       } catch (error) {
         if (signal?.aborted === true) throw error;
-        return { text: '', failure: new FarSideFailure('incomplete', `${where}: ssh cannot be started: ${String(error)}`, { cause: error, mayHaveArrived: false }) };
+        return {
+          text: '',
+          failure: new FarSideFailure('incomplete', `${where}: ssh cannot be started: ${String(error)}`, { cause: error, mayHaveArrived: false }),
+        };
       }
       if (ran.late) {
         // The next request opens a connection of its own; what still runs over this one keeps it.
-        await runBounded('ssh', [...argv, '-O', 'stop', '--', host.address], { input: '', timeoutMs: 1000, maxBytes: 4096, env, whenLate: 'end' }).catch(() => undefined);
-        return { text: ran.stdout, failure: new FarSideFailure(ran.stdout === '' ? 'unreachable' : 'incomplete', `${where}: no whole answer within ${timeoutMs} ms`) };
+        await runBounded('ssh', [...argv, '-O', 'stop', '--', host.address], { input: '', timeoutMs: 1000, maxBytes: 4096, env, whenLate: 'end' }).catch(
+          () => undefined,
+        );
+        return {
+          text: ran.stdout,
+          failure: new FarSideFailure(ran.stdout === '' ? 'unreachable' : 'incomplete', `${where}: no whole answer within ${timeoutMs} ms`),
+        };
       }
       if (ran.tooLong) return { text: ran.stdout, failure: new FarSideFailure('incomplete', `${where}: more than ${MAX_ANSWER_BYTES} bytes of answer`) };
       if (ran.exitCode === 0) return { text: ran.stdout, failure: null };
-      const said = ran.stderr.trim().replace(/[^\x20-\x7e]+/g, ' ').slice(0, 300);
+      const said = ran.stderr
+        .trim()
+        .replace(/[^\x20-\x7e]+/g, ' ')
+        .slice(0, 300);
       if (ran.exitCode === 255 || ran.exitCode === null) {
         const { kind, mayHaveArrived, means } = classifySshFailure(ran.stderr, ran.stdout !== '');
         return { text: ran.stdout, failure: new FarSideFailure(kind, `${where}: ${means}${said === '' ? '' : ` (${said})`}`, { mayHaveArrived }) };
       }
       // Without a word: it is not there, or not configured; asking again helps nothing. Shells say 126 and 127 for what cannot be run, the helper 64.
       const kind = ran.stdout === '' ? 'refused' : 'incomplete';
-      return { text: ran.stdout, failure: new FarSideFailure(kind, `${where}: the helper ended with ${ran.exitCode} (${said})`, { mayHaveArrived: ![64, 126, 127].includes(ran.exitCode) }) };
+      return {
+        text: ran.stdout,
+        failure: new FarSideFailure(kind, `${where}: the helper ended with ${ran.exitCode} (${said})`, {
+          mayHaveArrived: ![64, 126, 127].includes(ran.exitCode),
+        }),
+      };
     },
     async close() {
-      await Promise.all([...masters.values()].map((argv) => runBounded('ssh', argv, { input: '', timeoutMs: 2000, maxBytes: 4096, env, whenLate: 'end' }).catch(() => undefined)));
+      await Promise.all(
+        [...masters.values()].map((argv) =>
+          runBounded('ssh', argv, { input: '', timeoutMs: 2000, maxBytes: 4096, env, whenLate: 'end' }).catch(() => undefined),
+        ),
+      );
       if (runtimeDir === undefined) await rm(sockets, { recursive: true, force: true });
     },
   };

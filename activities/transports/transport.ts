@@ -9,7 +9,10 @@ export interface TransportOptions {
 }
 
 /** What came back. `failure` is null when the far end closed its answer in good order; otherwise `text` is what came before. */
-export interface Delivery { text: string; failure: FarSideFailure | null }
+export interface Delivery {
+  text: string;
+  failure: FarSideFailure | null;
+}
 
 /** One way of bringing a request to the helper on a host, and its answer back. Rejects only when aborted. */
 export interface Transport {

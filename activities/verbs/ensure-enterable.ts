@@ -25,7 +25,8 @@ export function createEnsureEnterable(farSide: FarSide): Verb<'container.ensure-
       maxKills: z.int().min(0).max(500),
       enterWithinMs: z.int().min(50).max(60_000),
     }),
-    read: ({ host, containerName, container }, { enterWithinMs }, signal) => lookAt(farSide, host, containerName, container, { want: ['enter'], enterWithinMs }, signal),
+    read: ({ host, containerName, container }, { enterWithinMs }, signal) =>
+      lookAt(farSide, host, containerName, container, { want: ['enter'], enterWithinMs }, signal),
     objection({ container, containerName }, args, now) {
       if (container.service === undefined || container.runaways.length === 0) {
         return { reason: 'not-allowed', summary: `the inventory names no service and runaways of ${containerName}: nothing in it may be ended` };
@@ -33,10 +34,25 @@ export function createEnsureEnterable(farSide: FarSide): Verb<'container.ensure-
       return incarnationObjection(now, args.incarnation);
     },
     isWanted: (now) => now.enteredInMs !== null && now.enteredInMs !== undefined,
-    act: (ctx, args, options) => perform(farSide, ctx.host, () => ({
-      verb: 'ensure-enterable', op: options.operation, target: targetOf(ctx.containerName, ctx.container), incarnation: args.incarnation, limitMs: LIMIT_MS,
-      enterMs: args.enterWithinMs, maxKills: args.maxKills, candidates: args.candidates, runaways: ctx.container.runaways, protect: ctx.container.protect,
-    }), summary, options),
+    act: (ctx, args, options) =>
+      perform(
+        farSide,
+        ctx.host,
+        () => ({
+          verb: 'ensure-enterable',
+          op: options.operation,
+          target: targetOf(ctx.containerName, ctx.container),
+          incarnation: args.incarnation,
+          limitMs: LIMIT_MS,
+          enterMs: args.enterWithinMs,
+          maxKills: args.maxKills,
+          candidates: args.candidates,
+          runaways: ctx.container.runaways,
+          protect: ctx.container.protect,
+        }),
+        summary,
+        options,
+      ),
     recall: ({ host }, operation, signal) => recall(farSide, host, operation, LIMIT_MS, summary, signal),
     readBack: { isTrue: (now) => now.enteredInMs !== null && now.enteredInMs !== undefined, withinMs: 5000, everyMs: 500 },
   };

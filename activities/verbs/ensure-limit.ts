@@ -27,16 +27,31 @@ function limitVerb(farSide: FarSide, save: boolean): Verb<'container.ensure-limi
     risk: 'R1',
     limitMs: LIMIT_MS,
     args,
-    read: ({ host, containerName, container }, _args, signal) => lookAt(farSide, host, containerName, container, { want: ['counters'], enterWithinMs: 0 }, signal),
+    read: ({ host, containerName, container }, _args, signal) =>
+      lookAt(farSide, host, containerName, container, { want: ['counters'], enterWithinMs: 0 }, signal),
     objection: (ctx, wanted, now) => limitObjection(ctx, wanted, now, save) ?? incarnationObjection(now, wanted.incarnation),
     // Whether it is saved too only the host can see: for that the act is asked, and answers `already`.
     isWanted: (now, wanted) => !save && isSet(now, wanted),
-    act: (ctx, wanted, options) => perform(farSide, ctx.host, () => ({
-      verb: 'ensure-limit', op: options.operation, target: targetOf(ctx.containerName, ctx.container), incarnation: wanted.incarnation, limitMs: LIMIT_MS,
-      resource: wanted.resource, barrier: wanted.barrier, limit: wanted.limit, save,
-    }), (answer) => summary(wanted, save, answer), options),
+    act: (ctx, wanted, options) =>
+      perform(
+        farSide,
+        ctx.host,
+        () => ({
+          verb: 'ensure-limit',
+          op: options.operation,
+          target: targetOf(ctx.containerName, ctx.container),
+          incarnation: wanted.incarnation,
+          limitMs: LIMIT_MS,
+          resource: wanted.resource,
+          barrier: wanted.barrier,
+          limit: wanted.limit,
+          save,
+        }),
+        (answer) => summary(wanted, save, answer),
+        options,
+      ),
     recall: ({ host }, operation, signal) => recall(farSide, host, operation, LIMIT_MS, (answer) => summary(null, save, answer), signal),
-    readBack: { isTrue: isSet, withinMs: 5000, everyMs: 250 },
+    readBack: { isTrue: isSet, withinMs: 5000, everyMs: 250, ...(save ? { decides: false } : {}) },
   };
 }
 

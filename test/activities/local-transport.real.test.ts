@@ -32,10 +32,18 @@ describe('this machine, managed without ssh', () => {
   });
 
   test('is refused, by name, without a configuration of the helper', async () => {
-    await expect(farSide.request({ ...here, helperConfigFile: undefined }, { ...look, want: [] }, { timeoutMs: 10_000 })).rejects.toMatchObject({ kind: 'refused', message: expect.stringContaining('helperConfigFile') });
-    await expect(farSide.request({ ...here, helperConfigFile: '/no/such.conf' }, { ...look, want: [] }, { timeoutMs: 10_000 })).rejects.toMatchObject({ kind: 'refused', message: expect.stringContaining('/no/such.conf') });
+    await expect(farSide.request({ ...here, helperConfigFile: undefined }, { ...look, want: [] }, { timeoutMs: 10_000 })).rejects.toMatchObject({
+      kind: 'refused',
+      message: expect.stringContaining('helperConfigFile'),
+    });
+    await expect(farSide.request({ ...here, helperConfigFile: '/no/such.conf' }, { ...look, want: [] }, { timeoutMs: 10_000 })).rejects.toMatchObject({
+      kind: 'refused',
+      message: expect.stringContaining('/no/such.conf'),
+    });
     writeFileSync(join(managed.dir, 'odd.conf'), 'path=/bin; touch /tmp/x\n');
-    await expect(farSide.request({ ...here, helperConfigFile: join(managed.dir, 'odd.conf') }, { ...look, want: [] }, { timeoutMs: 10_000 })).rejects.toMatchObject({ kind: 'refused' });
+    await expect(
+      farSide.request({ ...here, helperConfigFile: join(managed.dir, 'odd.conf') }, { ...look, want: [] }, { timeoutMs: 10_000 }),
+    ).rejects.toMatchObject({ kind: 'refused' });
   });
 
   test('ends a look that takes too long, and lets an effect go on whose caller has left', async () => {
@@ -44,11 +52,18 @@ describe('this machine, managed without ssh', () => {
     const ctx = { hostName: 'here', host: here, containerName: '204', container: shop };
     const { incarnation } = await farSide.request(here, { ...look, want: [] }, { timeoutMs: 10_000 });
     const leave = new AbortController();
-    const acting = verbs['container.ensure-service-restarted'].act(ctx, { incarnation: incarnation! }, { operation: 'i-1.restart', deadlineMs: 5000, signal: leave.signal });
+    const acting = verbs['container.ensure-service-restarted'].act(
+      ctx,
+      { incarnation: incarnation! },
+      { operation: 'i-1.restart', deadlineMs: 5000, signal: leave.signal },
+    );
     await until(() => managed.vzctlLog().length === 1, { what: 'the restart has begun' });
     leave.abort(new Error('the effector is told to end'));
     expect(await acting).toMatchObject({ state: 'unknown' });
-    expect(await farSide.request(here, { verb: 'journal', op: 'i-1.restart', waitMs: 0 }, { timeoutMs: 5000 })).toMatchObject({ operation: 'started', result: { reason: 'running' } });
+    expect(await farSide.request(here, { verb: 'journal', op: 'i-1.restart', waitMs: 0 }, { timeoutMs: 5000 })).toMatchObject({
+      operation: 'started',
+      result: { reason: 'running' },
+    });
     expect(existsSync(join(managed.dir, 'state/ops/i-1.restart/result'))).toBe(false);
   });
 });

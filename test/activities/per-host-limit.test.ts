@@ -12,10 +12,12 @@ test('a few run for one host, the next wait in order, and what is too much is re
   const limit = createPerHostLimit({ atOnce: 2, waiting: 2 });
   const order: number[] = [];
   const gates = [gate(), gate(), gate(), gate()];
-  const all = gates.map((g, i) => limit('a', undefined, async () => {
-    order.push(i);
-    await g.opened;
-  }));
+  const all = gates.map((g, i) =>
+    limit('a', undefined, async () => {
+      order.push(i);
+      await g.opened;
+    }),
+  );
   await until(() => order.length === 2);
   await expect(limit('a', undefined, async () => undefined)).rejects.toThrow(HostBusy);
   gates[1]!.open();

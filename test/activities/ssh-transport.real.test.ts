@@ -43,11 +43,18 @@ describe.skipIf(mustSkipWithout('sshd') || mustSkipWithout('ssh'))('hosts over a
   });
 
   const failureOf = async (host: Host, options: { timeoutMs?: number; partial?: boolean; signal?: AbortSignal } = {}): Promise<FarSideFailure> => {
-    const error: unknown = await farSide.request(host, look, { timeoutMs: 10_000, ...options }).then((answer) => answer, (reason: unknown) => reason);
+    const error: unknown = await farSide.request(host, look, { timeoutMs: 10_000, ...options }).then(
+      (answer) => answer,
+      (reason: unknown) => reason,
+    );
     if (!(error instanceof FarSideFailure)) throw new Error(`no failure but ${JSON.stringify(error)} ${String(error)}`);
     return error;
   };
-  const withSsh = (changes: Partial<NonNullable<Host['ssh']>>, host: Partial<Host> = {}): Host => ({ ...server.host, ...host, ssh: { ...server.host.ssh!, ...changes } });
+  const withSsh = (changes: Partial<NonNullable<Host['ssh']>>, host: Partial<Host> = {}): Host => ({
+    ...server.host,
+    ...host,
+    ssh: { ...server.host.ssh!, ...changes },
+  });
   const serverWith = async (command: string): Promise<SshServer> => {
     const other = await sshServer(command, { 204: shop });
     more.push(other);
@@ -65,7 +72,13 @@ describe.skipIf(mustSkipWithout('sshd') || mustSkipWithout('ssh'))('hosts over a
     const other = await serverWith('true');
     writeFileSync(other.host.ssh!.knownHostsFile, '');
     expect(await failureOf(other.host)).toMatchObject({ kind: 'unauthorized', mayHaveArrived: false });
-    writeFileSync(other.host.ssh!.knownHostsFile, execFileSync('sed', ['s/^.*$/[127.0.0.1]:PORT &/', server.host.ssh!.knownHostsFile], { encoding: 'utf8' }).replace(/^\S+ \S+/, `[127.0.0.1]:${other.port}`));
+    writeFileSync(
+      other.host.ssh!.knownHostsFile,
+      execFileSync('sed', ['s/^.*$/[127.0.0.1]:PORT &/', server.host.ssh!.knownHostsFile], { encoding: 'utf8' }).replace(
+        /^\S+ \S+/,
+        `[127.0.0.1]:${other.port}`,
+      ),
+    );
     const failure = await failureOf(other.host);
     expect(failure).toMatchObject({ kind: 'unauthorized', mayHaveArrived: false });
     expect(failure.message).toMatch(/host key is not the pinned one/);
@@ -112,7 +125,9 @@ describe.skipIf(mustSkipWithout('sshd') || mustSkipWithout('ssh'))('hosts over a
   });
 
   test('an answer that breaks off is incomplete, and a look may make do with what came', async () => {
-    const half = await serverWith(`printf 'nightshift 1\\nclock 100 -\\nload 0.50\\ncounter tcpsndbuf 1 2 3 4 5\\npart counters ok\\nrunni'; sleep 0.2; kill -9 $PPID`);
+    const half = await serverWith(
+      `printf 'nightshift 1\\nclock 100 -\\nload 0.50\\ncounter tcpsndbuf 1 2 3 4 5\\npart counters ok\\nrunni'; sleep 0.2; kill -9 $PPID`,
+    );
     expect(await failureOf(half.host)).toMatchObject({ kind: 'incomplete', mayHaveArrived: true });
     const answer = await farSide.request(half.host, look, { timeoutMs: 10_000, partial: true });
     expect(answer).toMatchObject({ whole: false, result: null, load1: 0.5, running: null, counters: [{ resource: 'tcpsndbuf', failcnt: 5 }], processes: null });
@@ -154,7 +169,8 @@ describe.skipIf(mustSkipWithout('sshd') || mustSkipWithout('ssh'))('hosts over a
       withSsh({ keyFile: `key"\n ProxyCommand touch ${canary}` }),
       withSsh({ knownHostsFile: `/x" "/y` }),
       withSsh({ knownHostsFile: `relative` }),
-    ]) expect(await failureOf(host)).toMatchObject({ kind: 'refused', mayHaveArrived: false });
+    ])
+      expect(await failureOf(host)).toMatchObject({ kind: 'refused', mayHaveArrived: false });
     // Tokens of ssh in a path stay what they are: this file does not exist, and none of that name appears.
     expect(await failureOf(withSsh({ keyFile: join(dir, '%h%p') }))).toMatchObject({ kind: 'unauthorized' });
     expect(existsSync(canary)).toBe(false);
@@ -163,8 +179,31 @@ describe.skipIf(mustSkipWithout('sshd') || mustSkipWithout('ssh'))('hosts over a
 
   test('the key can do nothing but ask the helper', () => {
     const { user, port, keyFile, knownHostsFile } = server.host.ssh!;
-    const said = execFileSync('ssh', ['-F', '/dev/null', '-T', '-o', 'BatchMode=yes', '-o', `UserKnownHostsFile=${knownHostsFile}`, '-o', 'IdentitiesOnly=yes', '-i', keyFile, '-p', String(port), '-l', user,
-      '--', '127.0.0.1', 'touch', join(managed.dir, 'canary')], { encoding: 'utf8', input: '' });
+    const said = execFileSync(
+      'ssh',
+      [
+        '-F',
+        '/dev/null',
+        '-T',
+        '-o',
+        'BatchMode=yes',
+        '-o',
+        `UserKnownHostsFile=${knownHostsFile}`,
+        '-o',
+        'IdentitiesOnly=yes',
+        '-i',
+        keyFile,
+        '-p',
+        String(port),
+        '-l',
+        user,
+        '--',
+        '127.0.0.1',
+        'touch',
+        join(managed.dir, 'canary'),
+      ],
+      { encoding: 'utf8', input: '' },
+    );
     expect(said).toContain('result refused command-given');
     expect(existsSync(join(managed.dir, 'canary'))).toBe(false);
   });
@@ -197,7 +236,11 @@ describe.skipIf(mustSkipWithout('sshd') || mustSkipWithout('ssh'))('hosts over a
     const slow = await serverWith(`sleep 2; exec sh ${helperFile} --conf ${managed.conf}`);
     const late = { ...ctx, host: slow.host };
     await farSide.request(slow.host, look, { timeoutMs: 10_000 });
-    const outcome = await verbs['container.ensure-limit'].act(late, { resource: 'tcpsndbuf', barrier: 5_000_000, limit: 6_000_000, incarnation: now.incarnation! }, { operation: 'i-1.raise', deadlineMs: 1000 });
+    const outcome = await verbs['container.ensure-limit'].act(
+      late,
+      { resource: 'tcpsndbuf', barrier: 5_000_000, limit: 6_000_000, incarnation: now.incarnation! },
+      { operation: 'i-1.raise', deadlineMs: 1000 },
+    );
     expect(outcome).toMatchObject({ state: 'refused', reason: 'too-late' });
     expect(managed.vzctlLog()).toEqual([]);
   });
@@ -217,9 +260,10 @@ async function listen(serve: (socket: import('node:net').Socket) => void): Promi
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as { port: number }).port,
-    close: () => new Promise((resolve) => {
-      for (const socket of sockets) socket.destroy();
-      server.close(() => resolve());
-    }),
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of sockets) socket.destroy();
+        server.close(() => resolve());
+      }),
   };
 }

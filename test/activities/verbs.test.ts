@@ -9,11 +9,24 @@ import { config, container, host } from '../../config/schema.js';
 import { VERBS, VERB_NAMES } from '../../events/playbooks.js';
 import { fakeFarSide } from './fixtures/fake-far-side.js';
 
-const shop = container.parse({ engine: 'openvz', service: 'httpd', runaways: ['httpd'], protect: ['keeper'], ceilings: { tcpsndbuf: { barrier: 7_000_000, limit: 8_000_000 } } });
+const shop = container.parse({
+  engine: 'openvz',
+  service: 'httpd',
+  runaways: ['httpd'],
+  protect: ['keeper'],
+  ceilings: { tcpsndbuf: { barrier: 7_000_000, limit: 8_000_000 } },
+});
 const dauntless = host.parse({ transport: 'local', helperConfigFile: '/etc/nightshift/helper.conf', containers: { 204: shop } });
 const ctx: VerbContext = { hostName: 'dauntless', host: dauntless, containerName: '204', container: shop };
 const look = (more: Partial<ContainerLook> = {}): ContainerLook => ({
-  running: true, incarnation: '5.ab', counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 2, barrier: 4_000_000, limit: 4_000_000, failcnt: 3 }], processes: null, load1: 1, bootId: null, tookMs: 5, ...more,
+  running: true,
+  incarnation: '5.ab',
+  counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 2, barrier: 4_000_000, limit: 4_000_000, failcnt: 3 }],
+  processes: null,
+  load1: 1,
+  bootId: null,
+  tookMs: 5,
+  ...more,
 });
 const limit = { resource: 'tcpsndbuf', barrier: 5_000_000, limit: 6_000_000, incarnation: '5.ab' } as const;
 const enter = { candidates: [{ pid: 7, startTicks: 8 }], incarnation: '5.ab', maxKills: 5, enterWithinMs: 500 };
@@ -35,8 +48,18 @@ describe('a limit', () => {
     ['above its ceiling may not', { barrier: 7_000_001, limit: 8_000_000 }, {}, 'over-limit'],
     ['above its ceiling by its limit may not', { limit: 8_000_001 }, {}, 'over-limit'],
     ['whose barrier is above its limit contradicts itself', { barrier: 6_000_001 }, {}, 'inconsistent'],
-    ['without a ceiling is never raised', { resource: 'kmemsize', barrier: 2, limit: 2 }, { counters: [{ resource: 'kmemsize', held: 1, maxheld: 1, barrier: 1, limit: 1, failcnt: 0 }] }, 'over-limit'],
-    ['may go back down, also from above the ceiling', { barrier: 8_100_000, limit: 8_100_000 }, { counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 2, barrier: 9_000_000, limit: 9_000_000, failcnt: 3 }] }, null],
+    [
+      'without a ceiling is never raised',
+      { resource: 'kmemsize', barrier: 2, limit: 2 },
+      { counters: [{ resource: 'kmemsize', held: 1, maxheld: 1, barrier: 1, limit: 1, failcnt: 0 }] },
+      'over-limit',
+    ],
+    [
+      'may go back down, also from above the ceiling',
+      { barrier: 8_100_000, limit: 8_100_000 },
+      { counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 2, barrier: 9_000_000, limit: 9_000_000, failcnt: 3 }] },
+      null,
+    ],
     ['that cannot be read is left alone', {}, { counters: null }, 'facts-unreadable'],
     ['of a container that was started anew is left alone', {}, { incarnation: '6.ab' }, 'other-incarnation'],
     ['of a container that is down is left alone', {}, { running: false }, 'other-incarnation'],
@@ -50,7 +73,9 @@ describe('a limit', () => {
     expect(saved.objection(ctx, { ...limit, barrier: 9_000_000, limit: 9_000_000 }, high)?.reason).toBe('over-limit');
     expect(saved.objection(ctx, limit, look())).toBeNull();
     expect(saved.objection({ ...ctx, container: { ...shop, engine: 'cgroup', cgroup: 'lab/shop' } }, limit, look())?.reason).toBe('not-supported');
-    expect(saved.isWanted(look({ counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 2, barrier: 5_000_000, limit: 6_000_000, failcnt: 3 }] }), limit)).toBe(false);
+    expect(saved.isWanted(look({ counters: [{ resource: 'tcpsndbuf', held: 1, maxheld: 2, barrier: 5_000_000, limit: 6_000_000, failcnt: 3 }] }), limit)).toBe(
+      false,
+    );
   });
 
   test('is as wanted only when both numbers are', () => {
@@ -64,20 +89,45 @@ describe('a limit', () => {
   test('is told with what it was', async () => {
     const farSide = fakeFarSide(() => ['op new', 'was 4000000:4000000', 'is 5000000:6000000', 'result done changed']);
     expect(await createVerbs({ farSide })['container.ensure-limit'].act(ctx, limit, options)).toEqual({
-      state: 'done', changed: true, summary: 'tcpsndbuf set to 5000000:6000000, was 4000000:4000000', data: { wasBarrier: 4_000_000, wasLimit: 4_000_000, isBarrier: 5_000_000, isLimit: 6_000_000 },
+      state: 'done',
+      changed: true,
+      summary: 'tcpsndbuf set to 5000000:6000000, was 4000000:4000000',
+      data: { wasBarrier: 4_000_000, wasLimit: 4_000_000, isBarrier: 5_000_000, isLimit: 6_000_000 },
     });
-    expect(farSide.asked).toEqual([{ verb: 'ensure-limit', op: 'i-1.step', target: { engine: 'openvz', container: '204' }, incarnation: '5.ab', limitMs: 20_000, resource: 'tcpsndbuf', barrier: 5_000_000, limit: 6_000_000, save: false }]);
+    expect(farSide.asked).toEqual([
+      {
+        verb: 'ensure-limit',
+        op: 'i-1.step',
+        target: { engine: 'openvz', container: '204' },
+        incarnation: '5.ab',
+        limitMs: 20_000,
+        resource: 'tcpsndbuf',
+        barrier: 5_000_000,
+        limit: 6_000_000,
+        save: false,
+      },
+    ]);
     expect(farSide.options[0]).toMatchObject({ beginWithinMs: 1000, timeoutMs: 26_000 });
   });
 });
 
 describe('runaways', () => {
   test('are named by the inventory, whatever the request says', async () => {
-    const farSide = fakeFarSide(() => ['op new', 'killed 7:8:httpd:TERM', 'killed 9:10:httpd:KILL', 'spared 11:12 protected', 'left 3', 'enter 80', 'result done changed']);
+    const farSide = fakeFarSide(() => [
+      'op new',
+      'killed 7:8:httpd:TERM',
+      'killed 9:10:httpd:KILL',
+      'spared 11:12 protected',
+      'left 3',
+      'enter 80',
+      'result done changed',
+    ]);
     const outcome = await createVerbs({ farSide })['container.ensure-enterable'].act(ctx, { ...enter, runaways: ['sshd'] } as typeof enter, options);
     expect(farSide.asked[0]).toMatchObject({ verb: 'ensure-enterable', runaways: ['httpd'], protect: ['keeper'], maxKills: 5, enterMs: 500 });
     expect(outcome).toEqual({
-      state: 'done', changed: true, summary: '2 of 6 ended from the host (2 httpd, 1 by SIGKILL); 1 spared (protected); enters in 80 ms',
+      state: 'done',
+      changed: true,
+      summary: '2 of 6 ended from the host (2 httpd, 1 by SIGKILL); 1 spared (protected); enters in 80 ms',
       data: { killed: 2, survived: 0, spared: 1, left: 3, ended: '7:8:httpd:TERM 9:10:httpd:KILL', enteredInMs: 80 },
     });
   });
@@ -117,8 +167,9 @@ describe('an act', () => {
 
   test('that nobody can tell of is unknown', async () => {
     expect(await act(silent).outcome).toMatchObject({ state: 'unknown' });
-    expect(await act((request) => (request.verb === 'seal' ? ['op started cut-short', 'did restart httpd', 'result unknown cut-short'] : silent())).outcome)
-      .toEqual({ state: 'unknown', summary: 'it was cut short on the host: it had begun: restart httpd' });
+    expect(
+      await act((request) => (request.verb === 'seal' ? ['op started cut-short', 'did restart httpd', 'result unknown cut-short'] : silent())).outcome,
+    ).toEqual({ state: 'unknown', summary: 'it was cut short on the host: it had begun: restart httpd' });
   });
 
   test.each([
@@ -133,7 +184,10 @@ describe('an act', () => {
   test('that no host would take is not sent', async () => {
     const farSide = fakeFarSide(() => []);
     const odd = { ...ctx, container: { ...shop, engine: 'cgroup' as const } };
-    expect(await createVerbs({ farSide })['container.ensure-limit'].act(odd, limit, options)).toMatchObject({ state: 'failed', summary: expect.stringContaining('nothing was sent') });
+    expect(await createVerbs({ farSide })['container.ensure-limit'].act(odd, limit, options)).toMatchObject({
+      state: 'failed',
+      summary: expect.stringContaining('nothing was sent'),
+    });
     expect(farSide.asked).toEqual([]);
   });
 });
@@ -152,7 +206,12 @@ describe('a look', () => {
     expect(farSide.asked).toHaveLength(1);
   });
 
-  test.each([['unreachable', false], ['incomplete', false], ['refused', true], ['unauthorized', true]] as const)('that fails as %s is a failure of Temporal', async (kind, nonRetryable) => {
+  test.each([
+    ['unreachable', false],
+    ['incomplete', false],
+    ['refused', true],
+    ['unauthorized', true],
+  ] as const)('that fails as %s is a failure of Temporal', async (kind, nonRetryable) => {
     const looks = createLooks({ farSide: fakeFarSide(() => new FarSideFailure(kind, 'so it is')), inventory: () => loaded });
     const failure: unknown = await looks.lookAtContainer(request).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ApplicationFailure);
