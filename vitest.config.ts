@@ -7,9 +7,15 @@ import { defineConfig } from 'vitest/config';
  */
 const project = (name: string, include: string, exclude: string[], order: number, timeoutMs: number, parallel: boolean) => ({
   test: {
-    name, include: [`test/**/${include}`], exclude, environment: 'node' as const,
-    testTimeout: timeoutMs, hookTimeout: timeoutMs, teardownTimeout: 30_000,
-    fileParallelism: parallel, sequence: { groupOrder: order },
+    name,
+    include: [`test/**/${include}`],
+    exclude,
+    environment: 'node' as const,
+    testTimeout: timeoutMs,
+    hookTimeout: timeoutMs,
+    teardownTimeout: 30_000,
+    fileParallelism: parallel,
+    sequence: { groupOrder: order },
   },
 });
 

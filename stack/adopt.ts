@@ -15,7 +15,9 @@ export class StackRuns extends Error {
 export function becomeSupervisor(dir: string): () => void {
   const lock = tryLock(join(dir, 'run', 'supervisor.json'));
   if ('release' in lock) return lock.release;
-  throw new StackRuns(`a stack runs in ${dir} already (process ${lock.heldBy}). Use it (npx nightshift --dir ${dir} ...), stop it (kill ${lock.heldBy}), or start another: --dir DIR --base-port N`);
+  throw new StackRuns(
+    `a stack runs in ${dir} already (process ${lock.heldBy}). Use it (npx nightshift --dir ${dir} ...), stop it (kill ${lock.heldBy}), or start another: --dir DIR --base-port N`,
+  );
 }
 
 /** Everything that a stack has running: what was recorded, with its families, and whatever else carries the stack's mark. Never by name. */

@@ -4,7 +4,15 @@ import { request } from 'node:http';
 export function ask(port: number, path: string, body?: object): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const asked = request(
-      { host: '127.0.0.1', port, path, agent: false, timeout: 2_000, method: body === undefined ? 'GET' : 'POST', headers: body === undefined ? {} : { 'content-type': 'application/json' } },
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        agent: false,
+        timeout: 2_000,
+        method: body === undefined ? 'GET' : 'POST',
+        headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      },
       (answer) => {
         let text = '';
         answer.setEncoding('utf8');

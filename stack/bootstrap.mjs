@@ -33,7 +33,9 @@ function checkNode() {
   for (let i = 0; i < 3; i += 1) {
     if (version[i] > NODE_AT_LEAST[i]) return;
     if (version[i] < NODE_AT_LEAST[i]) {
-      throw new Fault(`Nightshift needs Node >= ${NODE_AT_LEAST.join('.')}; this is ${process.versions.node}. Get a newer one from https://nodejs.org/en/download, or: npx --yes node@24 stack/bootstrap.mjs start`);
+      throw new Fault(
+        `Nightshift needs Node >= ${NODE_AT_LEAST.join('.')}; this is ${process.versions.node}. Get a newer one from https://nodejs.org/en/download, or: npx --yes node@24 stack/bootstrap.mjs start`,
+      );
     }
   }
 }
@@ -173,7 +175,9 @@ function sumUp(report, code, labRequired) {
   const failed = count('failed') + (broken > 0 ? broken : code !== 0 && count('failed') === 0 ? 1 : 0);
 
   if (skipped.length > 0) {
-    process.stdout.write(`\nskipped, because this machine lacks what they need (npm run lab:install, as root, brings the lab's Debian packages; it says what):\n`);
+    process.stdout.write(
+      `\nskipped, because this machine lacks what they need (npm run lab:install, as root, brings the lab's Debian packages; it says what):\n`,
+    );
     for (const result of skipped) process.stdout.write(`  ${result.file}: ${result.fullName}\n`);
     if (labRequired) process.stdout.write('LAB_REQUIRED=1: a skipped test is a failure\n');
   }

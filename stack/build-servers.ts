@@ -33,7 +33,8 @@ export async function ensureServers({ env, say, signal }: { env: Env; say: (line
     if (now.missing.length > 0) {
       await build(now.missing, dir, env, say, signal);
       const after = await findServers(env, say);
-      if (after.missing.length > 0) throw new ServersMissing(`built, and still not usable: ${after.missing.map((kind) => kind.file).join(', ')} in ${join(dir, 'bin')}`);
+      if (after.missing.length > 0)
+        throw new ServersMissing(`built, and still not usable: ${after.missing.map((kind) => kind.file).join(', ')} in ${join(dir, 'bin')}`);
       return after.found as Servers;
     }
     return now.found as Servers;
@@ -52,11 +53,17 @@ async function build(missing: readonly ServerKind[], dir: string, env: Env, say:
   await mkdir(bin, { recursive: true });
   const started = Date.now();
   try {
-    await install(missing, bin, env, (packages) => {
-      const spent = (Date.now() - started) / 1000;
-      const left = Math.max(5, packages < PACKAGES / 20 ? estimate - spent : (spent * (PACKAGES - packages)) / packages);
-      say(`  ${Math.min(packages, PACKAGES)} of about ${PACKAGES} packages, ${duration(spent)} so far, about ${duration(left)} to go`);
-    }, signal);
+    await install(
+      missing,
+      bin,
+      env,
+      (packages) => {
+        const spent = (Date.now() - started) / 1000;
+        const left = Math.max(5, packages < PACKAGES / 20 ? estimate - spent : (spent * (PACKAGES - packages)) / packages);
+        say(`  ${Math.min(packages, PACKAGES)} of about ${PACKAGES} packages, ${duration(spent)} so far, about ${duration(left)} to go`);
+      },
+      signal,
+    );
     await mkdir(join(dir, 'bin'), { recursive: true });
     for (const kind of missing) await rename(join(bin, goBinary(kind)), join(dir, 'bin', kind.file));
   } finally {
@@ -66,7 +73,11 @@ async function build(missing: readonly ServerKind[], dir: string, env: Env, say:
 }
 
 /** `go install` calls a program by the last element of its path that is no version. */
-const goBinary = (kind: ServerKind): string => kind.module.replace(/\/v\d+$/, '').split('/').at(-1) ?? kind.file;
+const goBinary = (kind: ServerKind): string =>
+  kind.module
+    .replace(/\/v\d+$/, '')
+    .split('/')
+    .at(-1) ?? kind.file;
 
 /** `go install -v` names each package on stderr as it is compiled: that is the progress. */
 function install(missing: readonly ServerKind[], bin: string, env: Env, progress: (packages: number) => void, signal?: AbortSignal): Promise<void> {
@@ -90,7 +101,9 @@ function install(missing: readonly ServerKind[], bin: string, env: Env, progress
       if (error === undefined) resolve();
       else reject(error);
     };
-    child.once('error', (cause) => end(new ServersMissing(signal?.aborted === true ? 'the build of the servers was stopped' : 'go could not be started', { cause })));
+    child.once('error', (cause) =>
+      end(new ServersMissing(signal?.aborted === true ? 'the build of the servers was stopped' : 'go could not be started', { cause })),
+    );
     child.once('exit', (code, signal) => end(code === 0 ? undefined : new ServersMissing(`go install ended with ${code ?? signal}:\n${last.join('\n')}`)));
   });
 }

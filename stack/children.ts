@@ -47,7 +47,10 @@ interface Life {
  * Keeps one process running. States: starting -> serving -> (it ends) -> waiting -> starting...; `stop` ends it from any of them.
  * `changed` is told when it serves, first and after each restart.
  */
-export function keepRunning(spec: ChildSpec, o: { pids: Pids; say: (line: string) => void; changed: (change: 'started' | 'restarted', detail: string) => void }): Child {
+export function keepRunning(
+  spec: ChildSpec,
+  o: { pids: Pids; say: (line: string) => void; changed: (change: 'started' | 'restarted', detail: string) => void },
+): Child {
   const stopping = new AbortController();
   let current: ProcessId | null = null;
   let cameUp: () => void = () => {};
@@ -78,7 +81,11 @@ export function keepRunning(spec: ChildSpec, o: { pids: Pids; say: (line: string
     }
     const how = await exit;
     // The number of a group is not given away while the group has members: what is in it was started by this child.
-    if (spec.familyDiesToo) await endProcesses(processTable().filter((entry) => entry.group === child.pid), 2_000);
+    if (spec.familyDiesToo)
+      await endProcesses(
+        processTable().filter((entry) => entry.group === child.pid),
+        2_000,
+      );
     o.pids.remove(current);
     current = null;
     return { how: `(process ${child.pid}) ${how} after ${((Date.now() - started) / 1000).toFixed(1)} s`, servedMs: served ? Date.now() - servedAt : 0 };

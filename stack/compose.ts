@@ -22,8 +22,16 @@ export async function prepareCompose(dir: string): Promise<StackPlan> {
   await makeDirectories(layout, STOP_ORDER);
   const lab = await prepareLab({ dir: layout.lab, sshPort: ports.labSsh });
   return makePlan({
-    layout, ports, lab, labConfig: labConfig(lab, { site: 'lab' }), configFile: null, mark: randomUUID(), env: {}, listen: '0.0.0.0',
-    servers: { natsServer: 'nats-server', temporal: 'temporal-server' }, say: (line) => void process.stdout.write(`${line}\n`),
+    layout,
+    ports,
+    lab,
+    labConfig: labConfig(lab, { site: 'lab' }),
+    configFile: null,
+    mark: randomUUID(),
+    env: {},
+    listen: '0.0.0.0',
+    servers: { natsServer: 'nats-server', temporal: 'temporal-server' },
+    say: (line) => void process.stdout.write(`${line}\n`),
   });
 }
 
@@ -42,7 +50,11 @@ export async function provisionCompose(dir: string): Promise<void> {
     }
   }
   const specs = childSpecs(plan);
-  const file = describeStack(plan, STOP_ORDER.toReversed().map((role) => ({ role, argv: specs[role].argv, current: null })), new Date().toISOString());
+  const file = describeStack(
+    plan,
+    STOP_ORDER.toReversed().map((role) => ({ role, argv: specs[role].argv, current: null })),
+    new Date().toISOString(),
+  );
   await replaceFile(layout.stackFile, `${JSON.stringify(file, null, 2)}\n`);
 }
 

@@ -22,17 +22,28 @@ export function describeStack({ site, layout, ports, identities, lab, configFile
         return { ...base, ports: { client: ports.temporal, ui: ports.temporalUi, http: ports.temporalHttp, metrics: ports.temporalMetrics } };
       case 'agent':
         return {
-          ...base, ports: { client: ports.agent, health: ports.agent }, ...credentials(identities.agentCredentials[lab.host]),
-          subject: `evt.${site}.${lab.host}`, inbox: inboxPrefixOf(lab.host),
+          ...base,
+          ports: { client: ports.agent, health: ports.agent },
+          ...credentials(identities.agentCredentials[lab.host]),
+          subject: `evt.${site}.${lab.host}`,
+          inbox: inboxPrefixOf(lab.host),
         };
       case 'lab':
-        return { ...base, ports: { client: lab.transport === 'ssh' ? ports.labSsh : ports.lab, health: ports.lab }, ...credentials(identities.credentials.lab) };
+        return {
+          ...base,
+          ports: { client: lab.transport === 'ssh' ? ports.labSsh : ports.lab, health: ports.lab },
+          ...credentials(identities.credentials.lab),
+        };
       default:
         return { ...base, ports: { client: ports[role], health: ports[role] }, ...credentials(identities.credentials[role]) };
     }
   };
   return {
-    version: 1, site, dir: layout.dir, config: configFile, startedAt,
+    version: 1,
+    site,
+    dir: layout.dir,
+    config: configFile,
+    startedAt,
     processes: [...children.map(described), { role: 'operator', ports: {}, credentials: identities.credentials.operator }],
   };
 }

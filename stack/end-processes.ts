@@ -7,7 +7,12 @@ export async function endProcesses<P extends ProcessId>(ids: readonly P[], grace
   if (await gone(there, graceMs)) return there;
   for (const id of there) signalTo(id, 'SIGKILL');
   if (!(await gone(there, 5_000))) {
-    throw new Error(`these processes do not end, not even by SIGKILL: ${there.filter(isAlive).map((id) => id.pid).join(', ')}`);
+    throw new Error(
+      `these processes do not end, not even by SIGKILL: ${there
+        .filter(isAlive)
+        .map((id) => id.pid)
+        .join(', ')}`,
+    );
   }
   return there;
 }

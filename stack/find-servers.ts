@@ -59,13 +59,20 @@ export async function findServers(env: Env, say: (line: string) => void): Promis
 }
 
 async function onPath(file: string, env: Env): Promise<string[]> {
-  const paths = (env['PATH'] ?? '').split(delimiter).filter((dir) => dir.startsWith('/')).map((dir) => join(dir, file));
+  const paths = (env['PATH'] ?? '')
+    .split(delimiter)
+    .filter((dir) => dir.startsWith('/'))
+    .map((dir) => join(dir, file));
   const there: string[] = [];
   for (const path of paths) if (await isExecutable(path)) there.push(path);
   return [...new Set(there)].slice(0, 1);
 }
 
-const isExecutable = (path: string): Promise<boolean> => access(path, constants.X_OK).then(() => true, () => false);
+const isExecutable = (path: string): Promise<boolean> =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 
 async function versionOf(path: string, kind: ServerKind): Promise<string | null> {
   try {

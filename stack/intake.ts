@@ -12,7 +12,13 @@ export interface NatsAccess {
 }
 
 export async function withProvision<T>(access: NatsAccess, signal: AbortSignal, work: (nc: NatsConnection) => Promise<T>): Promise<T> {
-  const nc = await connectNats({ servers: access.servers, credentialsFile: access.credentials.provision, inboxPrefix: '_INBOX.provision', name: 'nightshift provision', signal });
+  const nc = await connectNats({
+    servers: access.servers,
+    credentialsFile: access.credentials.provision,
+    inboxPrefix: '_INBOX.provision',
+    name: 'nightshift provision',
+    signal,
+  });
   try {
     return await work(nc);
   } finally {
@@ -32,7 +38,13 @@ export interface StackLine {
 }
 
 export async function openStackLine(access: NatsAccess, say: (line: string) => void, signal: AbortSignal): Promise<StackLine> {
-  const nc = await connectNats({ servers: access.servers, credentialsFile: access.credentials.stack, inboxPrefix: '_INBOX.stack', name: 'nightshift supervisor', signal });
+  const nc = await connectNats({
+    servers: access.servers,
+    credentialsFile: access.credentials.stack,
+    inboxPrefix: '_INBOX.stack',
+    name: 'nightshift supervisor',
+    signal,
+  });
   const audit = await openAuditLog(nc);
   const waiting: AuditOf<'stack'>[] = [];
   let closed = false;

@@ -15,10 +15,13 @@ export const closeLog = (descriptor: number): void => closeSync(descriptor);
  * What is written between copy and truncation is lost: a few lines at most, of a log that is not the record (the audit is).
  */
 export async function rotateLog(path: string, maxBytes: number): Promise<boolean> {
-  const size = await stat(path).then((s) => s.size, (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return 0;
-    throw error;
-  });
+  const size = await stat(path).then(
+    (s) => s.size,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return 0;
+      throw error;
+    },
+  );
   if (size <= maxBytes) return false;
   await rm(`${path}.${KEEP}`, { force: true });
   for (let n = KEEP - 1; n >= 1; n -= 1) await rename(`${path}.${n}`, `${path}.${n + 1}`).catch(ignoreMissing);

@@ -31,7 +31,13 @@ export async function natsIdentities({ dir, site, hosts }: { dir: string; site: 
   tokenOrThrow(site, 'site');
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const keys = await openKeys(join(dir, 'keys.json'));
-  const [operator, core, agents, agentSigner, sys] = [keys.of('operator'), keys.of('account-core'), keys.of('account-agents'), keys.of('signer-agents'), keys.of('account-sys')];
+  const [operator, core, agents, agentSigner, sys] = [
+    keys.of('operator'),
+    keys.of('account-core'),
+    keys.of('account-agents'),
+    keys.of('signer-agents'),
+    keys.of('account-sys'),
+  ];
 
   const account = (key: Nkey, name: string, nats: Record<string, unknown>): string => signJwt(operator, key.publicKey, name, { type: 'account', ...nats });
   const accounts = {
@@ -42,10 +48,14 @@ export async function natsIdentities({ dir, site, hosts }: { dir: string; site: 
     [agents.publicKey]: account(agents, 'AGENTS', {
       limits: ACCOUNT_LIMITS,
       imports: [{ name: 'events', subject: 'evt.*.*.*', account: core.publicKey, type: 'service' }],
-      signing_keys: [{
-        kind: 'user_scope', key: agentSigner.publicKey, role: 'agent',
-        template: { ...permissionClaims(AGENT_TEMPLATE), ...NO_LIMITS, subs: 10, payload: MAX_EVENT_BYTES },
-      }],
+      signing_keys: [
+        {
+          kind: 'user_scope',
+          key: agentSigner.publicKey,
+          role: 'agent',
+          template: { ...permissionClaims(AGENT_TEMPLATE), ...NO_LIMITS, subs: 10, payload: MAX_EVENT_BYTES },
+        },
+      ],
     }),
     [sys.publicKey]: account(sys, 'SYS', { limits: ACCOUNT_LIMITS }),
   };
@@ -59,7 +69,11 @@ export async function natsIdentities({ dir, site, hosts }: { dir: string; site: 
   const credentials: Partial<Record<CoreUser, string>> = {};
   for (const name of CORE_USERS) {
     const user = keys.of(`user-${name}`);
-    credentials[name] = await write(name, signJwt(core, user.publicKey, name, { type: 'user', ...permissionClaims(permissions[name]), ...NO_LIMITS }), user.seed);
+    credentials[name] = await write(
+      name,
+      signJwt(core, user.publicKey, name, { type: 'user', ...permissionClaims(permissions[name]), ...NO_LIMITS }),
+      user.seed,
+    );
   }
   const agentCredentials: Record<string, string> = {};
   for (const host of hosts) {
@@ -74,10 +88,12 @@ export async function natsIdentities({ dir, site, hosts }: { dir: string; site: 
 }
 
 async function openKeys(path: string): Promise<{ of(name: string): Nkey; save(): Promise<void> }> {
-  const kept = seeds.parse(await readFile(path, 'utf8').then(JSON.parse, (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return {};
-    throw error;
-  }));
+  const kept = seeds.parse(
+    await readFile(path, 'utf8').then(JSON.parse, (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return {};
+      throw error;
+    }),
+  );
   let changed = false;
   return {
     of(name) {

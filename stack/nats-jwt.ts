@@ -31,13 +31,29 @@ export function permissionClaims(p: Permissions): Record<string, unknown> {
 /** No limit on any of these: the number of users is ours to choose. */
 export const NO_LIMITS = { subs: -1, data: -1, payload: -1 };
 export const ACCOUNT_LIMITS = { ...NO_LIMITS, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: 0 };
-export const JETSTREAM_LIMITS = { mem_storage: 0, disk_storage: -1, streams: -1, consumer: -1, max_ack_pending: -1, mem_max_stream_bytes: -1, disk_max_stream_bytes: -1 };
+export const JETSTREAM_LIMITS = {
+  mem_storage: 0,
+  disk_storage: -1,
+  streams: -1,
+  consumer: -1,
+  max_ack_pending: -1,
+  mem_max_stream_bytes: -1,
+  disk_max_stream_bytes: -1,
+};
 
 /** The .creds format that every NATS client reads. */
 export function credsFile(jwt: string, seed: string): string {
   return [
-    '-----BEGIN NATS USER JWT-----', jwt, '------END NATS USER JWT------', '',
-    '************************* IMPORTANT *************************', 'This file is a password: whoever reads it is this user.', '',
-    '-----BEGIN USER NKEY SEED-----', seed, '------END USER NKEY SEED------', '',
+    '-----BEGIN NATS USER JWT-----',
+    jwt,
+    '------END NATS USER JWT------',
+    '',
+    '************************* IMPORTANT *************************',
+    'This file is a password: whoever reads it is this user.',
+    '',
+    '-----BEGIN USER NKEY SEED-----',
+    seed,
+    '------END USER NKEY SEED------',
+    '',
   ].join('\n');
 }

@@ -6,17 +6,18 @@ export const CORE_USERS = ['provision', 'stack', 'engine', 'effector', 'operator
 export type CoreUser = (typeof CORE_USERS)[number];
 
 /** The API subjects that reading a stream takes: its state, single messages, and consumers that vanish with their reader. */
-const read = (...streams: string[]): string[] => streams.flatMap((stream) => [
-  `$JS.API.STREAM.INFO.${stream}`,
-  `$JS.API.STREAM.MSG.GET.${stream}`,
-  `$JS.API.DIRECT.GET.${stream}`,
-  `$JS.API.DIRECT.GET.${stream}.>`,
-  `$JS.API.CONSUMER.CREATE.${stream}`,
-  `$JS.API.CONSUMER.CREATE.${stream}.>`,
-  `$JS.API.CONSUMER.INFO.${stream}.*`,
-  `$JS.API.CONSUMER.DELETE.${stream}.*`,
-  `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
-]);
+const read = (...streams: string[]): string[] =>
+  streams.flatMap((stream) => [
+    `$JS.API.STREAM.INFO.${stream}`,
+    `$JS.API.STREAM.MSG.GET.${stream}`,
+    `$JS.API.DIRECT.GET.${stream}`,
+    `$JS.API.DIRECT.GET.${stream}.>`,
+    `$JS.API.CONSUMER.CREATE.${stream}`,
+    `$JS.API.CONSUMER.CREATE.${stream}.>`,
+    `$JS.API.CONSUMER.INFO.${stream}.*`,
+    `$JS.API.CONSUMER.DELETE.${stream}.*`,
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
+  ]);
 
 /** Readers of EVT must not take, change or remove the consumer through which events are acknowledged. */
 const NOT_THE_BRIDGE = [
@@ -32,7 +33,14 @@ export const inboxPrefixOf = (user: string): string => `_INBOX.${user}`;
 export function corePermissions(site: string): Record<CoreUser, Permissions> {
   return {
     provision: {
-      publish: ['$JS.API.INFO', '$JS.API.STREAM.CREATE.*', '$JS.API.STREAM.UPDATE.*', '$JS.API.STREAM.INFO.*', '$JS.API.CONSUMER.CREATE.EVT.>', '$JS.API.CONSUMER.INFO.EVT.*'],
+      publish: [
+        '$JS.API.INFO',
+        '$JS.API.STREAM.CREATE.*',
+        '$JS.API.STREAM.UPDATE.*',
+        '$JS.API.STREAM.INFO.*',
+        '$JS.API.CONSUMER.CREATE.EVT.>',
+        '$JS.API.CONSUMER.INFO.EVT.*',
+      ],
       subscribe: [inbox('provision')],
     },
     stack: {

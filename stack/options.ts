@@ -34,7 +34,8 @@ export class BadUsage extends Error {
 export function startOptions(argv: readonly string[], cwd: string): StartOptions | null {
   const parsed = parse(argv);
   if (parsed.help === true) return null;
-  if (parsed['no-drill'] === true && (parsed.drill !== undefined || parsed.once === true)) throw new BadUsage('--no-drill leaves nothing for --drill or --once to do');
+  if (parsed['no-drill'] === true && (parsed.drill !== undefined || parsed.once === true))
+    throw new BadUsage('--no-drill leaves nothing for --drill or --once to do');
   const basePort = parsed['base-port'] ?? String(DEFAULT_BASE_PORT);
   if (!/^\d+$/.test(basePort)) throw new BadUsage(`--base-port ${basePort}: a number is wanted`);
   return {
@@ -53,8 +54,13 @@ function parse(argv: readonly string[]) {
       strict: true,
       allowPositionals: false,
       options: {
-        dir: { type: 'string' }, 'base-port': { type: 'string' }, drill: { type: 'string' }, config: { type: 'string' },
-        once: { type: 'boolean' }, 'no-drill': { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+        dir: { type: 'string' },
+        'base-port': { type: 'string' },
+        drill: { type: 'string' },
+        config: { type: 'string' },
+        once: { type: 'boolean' },
+        'no-drill': { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
       },
     }).values;
   } catch (cause) {

@@ -3,7 +3,19 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { commandLine } from './process-table.js';
 
 /** What each port from the base on is for. The order is the offset. */
-export const PORTS = ['nats', 'temporal', 'temporalUi', 'engine', 'effector', 'agent', 'labSsh', 'natsMonitor', 'temporalHttp', 'temporalMetrics', 'lab'] as const;
+export const PORTS = [
+  'nats',
+  'temporal',
+  'temporalUi',
+  'engine',
+  'effector',
+  'agent',
+  'labSsh',
+  'natsMonitor',
+  'temporalHttp',
+  'temporalMetrics',
+  'lab',
+] as const;
 export type PortName = (typeof PORTS)[number];
 export type StackPorts = Record<PortName, number>;
 

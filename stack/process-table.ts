@@ -48,7 +48,7 @@ export function familyOf(roots: readonly ProcessId[], table: readonly ProcessEnt
   const family = new Map(alive.map((entry) => [entry.pid, entry]));
   // Never by a group that the root shares with others: our children lead theirs.
   const groups = new Set(alive.filter((entry) => entry.group === entry.pid).map((entry) => entry.pid));
-  for (let grew = true; grew; ) {
+  for (let grew = true; grew;) {
     grew = false;
     for (const entry of table) {
       if (family.has(entry.pid)) continue;

@@ -35,7 +35,11 @@ const OURS = ['engine', 'effector', 'lab', 'agent'] as const;
 /** The settings file of each of our own processes. */
 export function settingsFiles({ site, layout, ports, identities, lab, configFile }: StackPlan): Settings[] {
   const common = (role: (typeof OURS)[number], credentialsFile: string | undefined, inboxPrefix: string) => ({
-    site, dir: layout.dir, dataDir: layout.data(role), healthPort: ports[role], logLevel: 'info' as const,
+    site,
+    dir: layout.dir,
+    dataDir: layout.data(role),
+    healthPort: ports[role],
+    logLevel: 'info' as const,
     nats: { servers: `127.0.0.1:${ports.nats}`, inboxPrefix, ...(credentialsFile === undefined ? {} : { credentialsFile }) },
   });
   const core = (role: 'engine' | 'effector' | 'lab') => common(role, identities.credentials[role], inboxPrefixOf(role));
@@ -45,8 +49,14 @@ export function settingsFiles({ site, layout, ports, identities, lab, configFile
     { role: 'effector', ...core('effector'), temporal, configFile, helperFile: inCheckout('activities', 'far-side', 'nightshift-helper') },
     { role: 'lab', ...core('lab'), host: lab.host, sshPort: ports.labSsh, labDir: lab.labDir },
     {
-      role: 'agent', ...common('agent', identities.agentCredentials[lab.host], inboxPrefixOf(lab.host)), host: lab.host, sources: lab.agentSources,
-      sampleEveryMs: 1000, reassertEveryMs: 60_000, quietAfterMs: 10_000, spoolMaxBytes: 64 * 1024 * 1024,
+      role: 'agent',
+      ...common('agent', identities.agentCredentials[lab.host], inboxPrefixOf(lab.host)),
+      host: lab.host,
+      sources: lab.agentSources,
+      sampleEveryMs: 1000,
+      reassertEveryMs: 60_000,
+      quietAfterMs: 10_000,
+      spoolMaxBytes: 64 * 1024 * 1024,
     },
   ];
 }
@@ -57,13 +67,25 @@ const HANDED_ON = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL',
 export function childSpecs(plan: StackPlan): Record<ChildRole, ChildSpec> {
   const { layout, ports, servers } = plan;
   const env = { ...Object.fromEntries(HANDED_ON.flatMap((name) => (plan.env[name] === undefined ? [] : [[name, plan.env[name]]]))), [STACK_MARK]: plan.mark };
-  const spec = (role: ChildRole, argv: [string, ...string[]], serves: () => Promise<boolean>, graceMs: number): ChildSpec =>
-    ({ role, argv, env, logFile: layout.log(role), serves, graceMs, familyDiesToo: role === 'lab' });
+  const spec = (role: ChildRole, argv: [string, ...string[]], serves: () => Promise<boolean>, graceMs: number): ChildSpec => ({
+    role,
+    argv,
+    env,
+    logFile: layout.log(role),
+    serves,
+    graceMs,
+    familyDiesToo: role === 'lab',
+  });
   const ours = (role: (typeof OURS)[number], entry: string[], graceMs: number, nodeFlags: readonly string[] = []): ChildSpec =>
     spec(role, [process.execPath, ...nodeFlags, inCheckout('build', ...entry), '--settings', layout.settings(role)], () => isHealthy(ports[role]), graceMs);
   return {
     nats: spec('nats', [servers.natsServer, '--config', join(layout.run, 'nats.conf')], () => isHealthy(ports.natsMonitor), 10_000),
-    temporal: spec('temporal', temporalArgv(servers.temporal, join(layout.data('temporal'), 'temporal.db'), ports), () => temporalServes(ports.temporalHttp), 15_000),
+    temporal: spec(
+      'temporal',
+      temporalArgv(servers.temporal, join(layout.data('temporal'), 'temporal.db'), ports),
+      () => temporalServes(ports.temporalHttp),
+      15_000,
+    ),
     engine: ours('engine', ['workers', 'engine', 'main.js'], 15_000),
     // As long as the longest act on a host may take to come to a state that can be recorded.
     effector: ours('effector', ['workers', 'effector', 'main.js'], 30_000),

@@ -1,4 +1,14 @@
-import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, jetstreamManager, type ConsumerConfig, type StreamConfig } from '@nats-io/jetstream';
+import {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  RetentionPolicy,
+  StorageType,
+  jetstreamManager,
+  type ConsumerConfig,
+  type StreamConfig,
+} from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
 import { BRIDGE_CONSUMER, DUPLICATE_WINDOW_MINUTES, STREAMS, type StreamSpec } from '../events/streams.js';
 

@@ -18,7 +18,7 @@ import { makePlan, type LabRoom } from './make-plan.js';
 import { replaceFile } from './own-file.js';
 import { openPids, type Pids } from './pids.js';
 import { ensurePortsFree, portsFrom, type StackPorts } from './ports.js';
-import { childSpecs, settingsFiles, STOP_ORDER, type ChildRole, type StackPlan } from './processes.js';
+import { childSpecs, STOP_ORDER, type ChildRole, type StackPlan } from './processes.js';
 import { writeErrorOf } from './revive-nats.js';
 import type { StackFile } from './stack-file.js';
 import { setRetention } from './temporal.js';
@@ -94,16 +94,24 @@ async function bringUp(o: RunOptions, plan: StackPlan, running: Running, stop: (
   const startedAt = new Date().toISOString();
   let serving = false;
 
-  const file = (): StackFile => describeStack(plan, STOP_ORDER.toReversed().map((role) => ({ role, argv: specs[role].argv, current: children.get(role)?.current ?? null })), startedAt);
+  const file = (): StackFile =>
+    describeStack(
+      plan,
+      STOP_ORDER.toReversed().map((role) => ({ role, argv: specs[role].argv, current: children.get(role)?.current ?? null })),
+      startedAt,
+    );
   let writing: Promise<void> = Promise.resolve();
   const writeStackFile = (): Promise<void> =>
-    (writing = writing.then(async () => {
-      if (!running.ended.signal.aborted) await replaceFile(layout.stackFile, `${JSON.stringify(file(), null, 2)}\n`);
-    }).catch((error: unknown) => o.say(`${layout.stackFile} could not be written: ${String(error)}`)));
+    (writing = writing
+      .then(async () => {
+        if (!running.ended.signal.aborted) await replaceFile(layout.stackFile, `${JSON.stringify(file(), null, 2)}\n`);
+      })
+      .catch((error: unknown) => o.say(`${layout.stackFile} could not be written: ${String(error)}`)));
 
   const start = (role: ChildRole): Promise<void> => {
     const child = keepRunning(specs[role], {
-      pids, say: o.say,
+      pids,
+      say: o.say,
       changed(change, detail) {
         if (!serving) return;
         running.line?.tell(change, role, detail);
@@ -128,7 +136,13 @@ async function bringUp(o: RunOptions, plan: StackPlan, running: Running, stop: (
   serving = true;
   running.line?.tell('started', 'stack', `everything serves; ${layout.dir}, ports from ${ports.nats}`);
   running.tasks.push(watchLogs(o, layout, running.ended.signal), guardDisk(o, ports, running));
-  return { get file() { return file(); }, lab: plan.lab, stop };
+  return {
+    get file() {
+      return file();
+    },
+    lab: plan.lab,
+    stop,
+  };
 }
 
 async function watchLogs(o: RunOptions, layout: Layout, signal: AbortSignal): Promise<void> {
@@ -154,7 +168,9 @@ function guardDisk(o: RunOptions, ports: StackPorts, running: Running): Promise<
     running.children.get('nats')?.restart();
   };
   return watchDisk({
-    minFreeBytes: o.minFreeBytes, say: o.say, signal: ended.signal,
+    minFreeBytes: o.minFreeBytes,
+    say: o.say,
+    signal: ended.signal,
     pause: () => pause(1_000, undefined, { signal: ended.signal }).catch(() => {}),
     async free() {
       const free = await freeBytes(layout.dir);
@@ -162,7 +178,10 @@ function guardDisk(o: RunOptions, ports: StackPorts, running: Running): Promise<
       return free;
     },
     async shut(free) {
-      if (!told) o.say(`the disk is nearly full: ${mebibytes(free)} free below ${layout.dir}, less than ${mebibytes(o.minFreeBytes)}. Intake is stopped: new events stay with their senders. Make room; it goes on by itself`);
+      if (!told)
+        o.say(
+          `the disk is nearly full: ${mebibytes(free)} free below ${layout.dir}, less than ${mebibytes(o.minFreeBytes)}. Intake is stopped: new events stay with their senders. Make room; it goes on by itself`,
+        );
       told = true;
       await line.setIntake(false);
       line.tell('intake-stopped', 'stack', `${mebibytes(free)} free below ${layout.dir}`);
@@ -188,7 +207,10 @@ async function stopAll(running: Running, release: () => void): Promise<void> {
       running.line?.tell('ended', 'stack', 'stopped in order');
       await running.line?.close();
     }
-    await children.get(role)?.stop().catch((error: unknown) => failures.push(error));
+    await children
+      .get(role)
+      ?.stop()
+      .catch((error: unknown) => failures.push(error));
   }
   await endProcesses(processesOf(mark, []), 3_000).catch((error: unknown) => failures.push(error));
   if (failures.length > 0) throw new AggregateError(failures, `not everything could be ended; the next start in ${layout.dir} tries again`);
@@ -206,6 +228,9 @@ function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     const abort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error('stopped'));
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort)).catch(() => {});
+    work
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort))
+      .catch(() => {});
   });
 }

@@ -26,7 +26,10 @@ export const engineSettings = common.extend({
   bundleFile: z.string(),
 });
 export const effectorSettings = common.extend({
-  role: z.literal('effector'), temporal, configFile: z.string(), helperFile: z.string(),
+  role: z.literal('effector'),
+  temporal,
+  configFile: z.string(),
+  helperFile: z.string(),
   /** For rehearsals only, refused unless the policy's profile is `lab`: a file that says at which arrow of the effect protocol to crash or to stall. */
   failpoints: z.string().optional(),
 });
@@ -53,7 +56,10 @@ export const agentSettings = common.extend({
   /** No refusals for this long: the spike is over. */
   quietAfterMs: z.int().min(1000).default(10_000),
   /** The spool refuses new samples, aloud, beyond this. */
-  spoolMaxBytes: z.int().positive().default(64 * 1024 * 1024),
+  spoolMaxBytes: z
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024),
   sources: agentSources,
   /** Sample another host over SSH with a read-only key instead of reading this machine. */
   viaSsh: z.object({ address: z.string(), port: z.int(), user: z.string(), keyFile: z.string(), knownHostsFile: z.string() }).optional(),

@@ -7,12 +7,23 @@ import { readStackFile, type StackFile } from './stack-file.js';
 
 const now = (): number => performance.now();
 
-export interface RunningStack { stack: StackFile; servedAfterMs: number; supervisorPid: number; stop(): Promise<void> }
+export interface RunningStack {
+  stack: StackFile;
+  servedAfterMs: number;
+  supervisorPid: number;
+  stop(): Promise<void>;
+}
 
 /** Starts a whole stack as `npm start -- --no-drill` does and waits until it serves. Rejects with the end of its output when it does not within `timeoutMs`. */
-export async function startStack(dir: string, basePort: number, { timeoutMs = 60_000, args = [] }: { timeoutMs?: number; args?: string[] } = {}): Promise<RunningStack> {
+export async function startStack(
+  dir: string,
+  basePort: number,
+  { timeoutMs = 60_000, args = [] }: { timeoutMs?: number; args?: string[] } = {},
+): Promise<RunningStack> {
   const began = now();
-  const child = spawn(process.execPath, [inCheckout('build/stack/start.js'), '--dir', dir, '--base-port', String(basePort), '--no-drill', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [inCheckout('build/stack/start.js'), '--dir', dir, '--base-port', String(basePort), '--no-drill', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   const hear = (chunk: Buffer): void => void (said = (said + chunk.toString()).slice(-4000));
   child.stdout.on('data', hear);

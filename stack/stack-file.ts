@@ -14,23 +14,25 @@ export const stackFile = z.object({
   /** The nightshift.yaml in force. */
   config: z.string(),
   startedAt: z.string(),
-  processes: z.array(z.object({
-    role: z.enum(ROLES),
-    /** Absent for `operator`, which is no process. */
-    pid: z.int().optional(),
-    /** Field 22 of /proc/PID/stat: with the pid it names one process for ever. */
-    startTicks: z.int().optional(),
-    /** The argv it was started with. */
-    command: z.array(z.string()).optional(),
-    /** `client`: where clients speak to it; `health`: HTTP, /healthz and /metrics. All on loopback. */
-    ports: z.record(z.string(), z.int()).default({}),
-    /** Path of the role's NATS credentials (.creds), where it has some. */
-    credentials: z.string().optional(),
-    /** The agent's: `evt.<site>.<host>`, below which it may publish. */
-    subject: z.string().optional(),
-    /** The agent's: prefix of the inboxes it may subscribe to. */
-    inbox: z.string().optional(),
-  })),
+  processes: z.array(
+    z.object({
+      role: z.enum(ROLES),
+      /** Absent for `operator`, which is no process. */
+      pid: z.int().optional(),
+      /** Field 22 of /proc/PID/stat: with the pid it names one process for ever. */
+      startTicks: z.int().optional(),
+      /** The argv it was started with. */
+      command: z.array(z.string()).optional(),
+      /** `client`: where clients speak to it; `health`: HTTP, /healthz and /metrics. All on loopback. */
+      ports: z.record(z.string(), z.int()).default({}),
+      /** Path of the role's NATS credentials (.creds), where it has some. */
+      credentials: z.string().optional(),
+      /** The agent's: `evt.<site>.<host>`, below which it may publish. */
+      subject: z.string().optional(),
+      /** The agent's: prefix of the inboxes it may subscribe to. */
+      inbox: z.string().optional(),
+    }),
+  ),
 });
 export type StackFile = z.infer<typeof stackFile>;
 export type StackProcess = StackFile['processes'][number];

@@ -46,9 +46,15 @@ async function serve(options: StartOptions, env: NodeJS.ProcessEnv, interrupted:
   const began = Date.now();
   out(`Nightshift starts in ${options.dir}, on 127.0.0.1, ports from ${options.basePort}`);
   const stack = await runStack({
-    dir: options.dir, basePort: options.basePort, configFile: options.configFile, env, say: (line) => out(`stack: ${line}`), signal: interrupted.signal,
+    dir: options.dir,
+    basePort: options.basePort,
+    configFile: options.configFile,
+    env,
+    say: (line) => out(`stack: ${line}`),
+    signal: interrupted.signal,
     lab: { prepare: prepareLab, config: configOf },
-    minFreeBytes: minFreeBytes(env), logMaxBytes: 10 * MiB,
+    minFreeBytes: minFreeBytes(env),
+    logMaxBytes: 10 * MiB,
   });
   try {
     out(welcome(options, stack, Date.now() - began));
@@ -56,7 +62,14 @@ async function serve(options: StartOptions, env: NodeJS.ProcessEnv, interrupted:
       await interrupted.happened;
       return 0;
     }
-    const { passed } = await runDrill({ stack: stack.file, name: options.drill, out: { line: out, message: out, json: () => {} }, json: false, signal: interrupted.signal, timeline: { utc: false, ...terminal() } });
+    const { passed } = await runDrill({
+      stack: stack.file,
+      name: options.drill,
+      out: { line: out, message: out, json: () => {} },
+      json: false,
+      signal: interrupted.signal,
+      timeline: { utc: false, ...terminal() },
+    });
     if (options.once) return passed ? 0 : 1;
     out('It keeps serving. Ctrl-C stops it.');
     await interrupted.happened;
@@ -74,7 +87,8 @@ const terminal = (): { columns?: number; color?: boolean } => (process.stdout.is
 /** Below this, intake is stopped. It has to hold what running incidents still write, the spools of agents and Temporal's log. */
 function minFreeBytes(env: NodeJS.ProcessEnv): number {
   const megabytes = Number(env['NIGHTSHIFT_MIN_FREE_MB'] ?? 200);
-  if (!Number.isFinite(megabytes) || megabytes < 0) throw new BadUsage(`NIGHTSHIFT_MIN_FREE_MB=${env['NIGHTSHIFT_MIN_FREE_MB']}: a number of megabytes is wanted`);
+  if (!Number.isFinite(megabytes) || megabytes < 0)
+    throw new BadUsage(`NIGHTSHIFT_MIN_FREE_MB=${env['NIGHTSHIFT_MIN_FREE_MB']}: a number of megabytes is wanted`);
   return megabytes * MiB;
 }
 
@@ -123,7 +137,14 @@ function interruption(): Interruption {
 
 /** What we expect to go wrong on a strange machine is said in one paragraph; anything else shows where it came from. */
 function explain(error: unknown): string {
-  if (error instanceof PortTaken || error instanceof StackRuns || error instanceof ServersMissing || error instanceof BadUsage || error instanceof BadConfiguration) return error.message;
+  if (
+    error instanceof PortTaken ||
+    error instanceof StackRuns ||
+    error instanceof ServersMissing ||
+    error instanceof BadUsage ||
+    error instanceof BadConfiguration
+  )
+    return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 

@@ -20,18 +20,42 @@ export const PRAGMAS = { journal_mode: 'WAL', synchronous: 'FULL' } as const;
 /** How long the history of a closed workflow is kept: as long as anyone may ask what it did. The audit is kept for ever. */
 export const RETENTION_DAYS = 90;
 
-export function temporalArgv(binary: string, databaseFile: string, ports: Pick<StackPorts, 'temporal' | 'temporalUi' | 'temporalHttp' | 'temporalMetrics'>): [string, ...string[]] {
+export function temporalArgv(
+  binary: string,
+  databaseFile: string,
+  ports: Pick<StackPorts, 'temporal' | 'temporalUi' | 'temporalHttp' | 'temporalMetrics'>,
+): [string, ...string[]] {
   return [
-    binary, 'server', 'start-dev',
-    '--disable-config-file', '--disable-config-env',
-    '--db-filename', databaseFile,
+    binary,
+    'server',
+    'start-dev',
+    '--disable-config-file',
+    '--disable-config-env',
+    '--db-filename',
+    databaseFile,
     ...Object.entries(PRAGMAS).flatMap(([name, value]) => ['--sqlite-pragma', `${name}=${value}`]),
-    '--namespace', NAMESPACE,
-    '--ip', '127.0.0.1', '--port', String(ports.temporal),
-    '--ui-ip', '127.0.0.1', '--ui-port', String(ports.temporalUi), '--ui-disable-news-fetch',
-    '--http-port', String(ports.temporalHttp), '--metrics-port', String(ports.temporalMetrics),
+    '--namespace',
+    NAMESPACE,
+    '--ip',
+    '127.0.0.1',
+    '--port',
+    String(ports.temporal),
+    '--ui-ip',
+    '127.0.0.1',
+    '--ui-port',
+    String(ports.temporalUi),
+    '--ui-disable-news-fetch',
+    '--http-port',
+    String(ports.temporalHttp),
+    '--metrics-port',
+    String(ports.temporalMetrics),
     ...Object.entries(DYNAMIC_CONFIG).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
-    '--log-level', 'warn', '--log-format', 'json', '--color', 'never',
+    '--log-level',
+    'warn',
+    '--log-format',
+    'json',
+    '--color',
+    'never',
   ];
 }
 
@@ -48,5 +72,6 @@ export async function setRetention(httpPort: number): Promise<void> {
 export async function ensureNamespace(httpPort: number): Promise<void> {
   if (await temporalServes(httpPort)) return;
   const answer = await ask(httpPort, '/api/v1/namespaces', { namespace: NAMESPACE, workflowExecutionRetentionPeriod: `${RETENTION_DAYS * 86_400}s` });
-  if (answer.status !== 200 && !(await temporalServes(httpPort))) throw new Error(`Temporal does not make the namespace ${NAMESPACE}: ${answer.status} ${answer.text.slice(0, 300)}`);
+  if (answer.status !== 200 && !(await temporalServes(httpPort)))
+    throw new Error(`Temporal does not make the namespace ${NAMESPACE}: ${answer.status} ${answer.text.slice(0, 300)}`);
 }

@@ -39,7 +39,8 @@ export interface TestTemporal extends TestServer {
 export async function natsServer(o: { config?: string; provisioned?: boolean } = {}): Promise<TestNats> {
   const dir = await mkdtemp(join(tmpdir(), 'nightshift-nats-'));
   const [port, monitorPort] = [await freePort(), await freePort()];
-  const config = o.config ?? `listen: "127.0.0.1:${port}"\nhttp: "127.0.0.1:${monitorPort}"\njetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: always }\n`;
+  const config =
+    o.config ?? `listen: "127.0.0.1:${port}"\nhttp: "127.0.0.1:${monitorPort}"\njetstream { store_dir: ${JSON.stringify(dir)}, sync_interval: always }\n`;
   await writeFile(join(dir, 'nats.conf'), config.replaceAll('@PORT@', String(port)).replaceAll('@MONITOR@', String(monitorPort)).replaceAll('@DIR@', dir));
   const { natsServer: binary } = await servers();
   const server = await testServer([binary, '--config', join(dir, 'nats.conf')], dir, () => isHealthy(monitorPort));
@@ -102,10 +103,13 @@ async function testServer(argv: string[], dir: string, serves: () => Promise<boo
     closeSync(log);
     let ended = false;
     exited = new Promise((resolve) => child.once('exit', () => resolve(((ended = true), undefined))));
-    await until(async () => {
-      if (ended) throw new Error(`${command} ended: ${await readFile(logFile, 'utf8')}`);
-      return serves();
-    }, { timeoutMs: 30_000, what: `${command} serving` });
+    await until(
+      async () => {
+        if (ended) throw new Error(`${command} ended: ${await readFile(logFile, 'utf8')}`);
+        return serves();
+      },
+      { timeoutMs: 30_000, what: `${command} serving` },
+    );
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     child.kill(signal);

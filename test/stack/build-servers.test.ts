@@ -24,11 +24,15 @@ const TEMPORAL = 'echo "temporal version 0.0.0-DEV (Server 1.31.2, UI 2.50.1)"';
 const NATS = 'echo "nats-server: v2.14.5"';
 const env = () => ({ PATH: `${join(dir, 'bin')}:/usr/bin:/bin`, XDG_CACHE_HOME: join(dir, 'cache'), HOME: dir, DIR: dir });
 /** Writes what `go install` would have built, and keeps a line for each call. */
-const fakeGo = (install: string): Promise<void> => program(join(dir, 'bin', 'go'), `
+const fakeGo = (install: string): Promise<void> =>
+  program(
+    join(dir, 'bin', 'go'),
+    `
 case "$1" in
 env) echo go1.26.8;;
 install) echo "$@" >> "$DIR/calls"; echo "runtime" >&2; echo "github.com/nats-io/nats-server/v2/server" >&2; sleep 0.3; ${install};;
-esac`);
+esac`,
+  );
 const INSTALL_BOTH = `printf '#!/bin/sh\\n${TEMPORAL}\\n' > "$GOBIN/temporal"; printf '#!/bin/sh\\n${NATS}\\n' > "$GOBIN/nats-server"; chmod +x "$GOBIN"/*`;
 
 test('servers on PATH that are new enough are used, and nothing is built', async () => {
@@ -84,7 +88,9 @@ test('a build that fails says what the compiler said and leaves nothing that loo
 
 test('without Go the error names what is missing and the command that gets it', async () => {
   const without = { ...env(), PATH: join(dir, 'bin') };
-  await expect(ensureServers({ env: without, say })).rejects.toThrow(/temporal .* and nats-server .*Go >= 1\.26[\s\S]*curl -fsSL https:\/\/go\.dev\/dl\/go1\.26/);
+  await expect(ensureServers({ env: without, say })).rejects.toThrow(
+    /temporal .* and nats-server .*Go >= 1\.26[\s\S]*curl -fsSL https:\/\/go\.dev\/dl\/go1\.26/,
+  );
 });
 
 test('versions are compared as numbers', () => {

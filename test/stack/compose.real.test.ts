@@ -66,7 +66,11 @@ test('what is published has the ports of npm start and is reachable from this ma
 });
 
 test('Temporal has the ports and the dynamic configuration of npm start', async () => {
-  expect(services['temporal']?.environment).toMatchObject({ FRONTEND_GRPC_PORT: String(ports.temporal), FRONTEND_HTTP_PORT: String(ports.temporalHttp), PROMETHEUS_ENDPOINT: `127.0.0.1:${ports.temporalMetrics}` });
+  expect(services['temporal']?.environment).toMatchObject({
+    FRONTEND_GRPC_PORT: String(ports.temporal),
+    FRONTEND_HTTP_PORT: String(ports.temporalHttp),
+    PROMETHEUS_ENDPOINT: `127.0.0.1:${ports.temporalMetrics}`,
+  });
   expect(services['temporal-ui']?.environment).toMatchObject({ TEMPORAL_UI_PORT: String(ports.temporalUi), TEMPORAL_DEFAULT_NAMESPACE: NAMESPACE });
   const file = services['temporal']?.volumes?.[0]?.split(':')[0] ?? '';
   const dynamic = parse(await readFile(inCheckout(file), 'utf8')) as Record<string, { value: unknown }[]>;

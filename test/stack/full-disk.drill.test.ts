@@ -44,11 +44,17 @@ beforeAll(async () => {
   dir = join(disk, 'stack');
   await mkdir(dir);
   child = spawn(process.execPath, [inCheckout('build', 'stack', 'start.js'), '--dir', dir, '--base-port', String(await freeBasePort()), '--no-drill'], {
-    stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NIGHTSHIFT_MIN_FREE_MB: '64' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NIGHTSHIFT_MIN_FREE_MB: '64' },
   });
   child.stdout?.on('data', (part: Buffer) => (said += String(part)));
   const stack = await until(async () => existsSync(join(dir, 'stack.json')) && (await readStackFile(dir)), { timeoutMs: 60_000 });
-  nc = await connectNats({ servers: `127.0.0.1:${processOf(stack, 'nats').ports['client']}`, credentialsFile: processOf(stack, 'operator').credentials, inboxPrefix: '_INBOX.operator', name: 'test' });
+  nc = await connectNats({
+    servers: `127.0.0.1:${processOf(stack, 'nats').ports['client']}`,
+    credentialsFile: processOf(stack, 'operator').credentials,
+    inboxPrefix: '_INBOX.operator',
+    name: 'test',
+  });
 }, 120_000);
 afterAll(async () => {
   if (!canMount) return;
@@ -70,31 +76,53 @@ const fill = async (file: string, leave: number): Promise<void> => {
 };
 const openings = (): number => said.split('intake is open').length - 1;
 
-test.skipIf(!canMount)('a disk that fills stops intake aloud; what was accepted stays, what was refused is known as refused, and it goes on when there is room', async () => {
-  const { seq } = await publish();
-  await fill('some', 40 * MiB);
-  await until(() => said.includes('Intake is stopped'), { timeoutMs: 10_000, what: 'the word that intake is stopped' });
-  expect(said).toMatch(/the disk is nearly full: \d+ MB free below .*, less than 64 MB/);
-  await until(() => publish().then(() => false, (error: Error) => /maximum bytes/.test(error.message)), { timeoutMs: 10_000, what: 'a refusal' });
+test.skipIf(!canMount)(
+  'a disk that fills stops intake aloud; what was accepted stays, what was refused is known as refused, and it goes on when there is room',
+  async () => {
+    const { seq } = await publish();
+    await fill('some', 40 * MiB);
+    await until(() => said.includes('Intake is stopped'), { timeoutMs: 10_000, what: 'the word that intake is stopped' });
+    expect(said).toMatch(/the disk is nearly full: \d+ MB free below .*, less than 64 MB/);
+    await until(
+      () =>
+        publish().then(
+          () => false,
+          (error: Error) => /maximum bytes/.test(error.message),
+        ),
+      { timeoutMs: 10_000, what: 'a refusal' },
+    );
 
-  await rm(join(disk, 'some'));
-  await until(() => openings() === 1, { timeoutMs: 20_000, what: 'intake open again' });
-  expect((await publish()).seq).toBeGreaterThan(seq);
-  const jsm = await jetstreamManager(nc, { checkAPI: false });
-  expect((await jsm.streams.getMessage('EVT', { seq }))?.json()).toEqual({ not: 'an event' });
-}, 120_000);
+    await rm(join(disk, 'some'));
+    await until(() => openings() === 1, { timeoutMs: 20_000, what: 'intake open again' });
+    expect((await publish()).seq).toBeGreaterThan(seq);
+    const jsm = await jetstreamManager(nc, { checkAPI: false });
+    expect((await jsm.streams.getMessage('EVT', { seq }))?.json()).toEqual({ not: 'an event' });
+  },
+  120_000,
+);
 
-test.skipIf(!canMount)('a disk that is full to the last byte stops NATS from writing; with room again it is started again by itself and has lost nothing that it acknowledged', async () => {
-  const note = (text: string): Promise<{ seq: number }> => jetstream(nc, { timeout: 2_000 }).publish('aud.note.i-0000000000', text);
-  const [kept, before] = [await note('kept'), openings()];
-  await fill('all', 0);
-  // Larger than what is left of the pages that the server has already.
-  await until(() => note('x'.repeat(200_000)).then(() => false, () => true), { timeoutMs: 60_000, what: 'an audit that cannot be written' });
+test.skipIf(!canMount)(
+  'a disk that is full to the last byte stops NATS from writing; with room again it is started again by itself and has lost nothing that it acknowledged',
+  async () => {
+    const note = (text: string): Promise<{ seq: number }> => jetstream(nc, { timeout: 2_000 }).publish('aud.note.i-0000000000', text);
+    const [kept, before] = [await note('kept'), openings()];
+    await fill('all', 0);
+    // Larger than what is left of the pages that the server has already.
+    await until(
+      () =>
+        note('x'.repeat(200_000)).then(
+          () => false,
+          () => true,
+        ),
+      { timeoutMs: 60_000, what: 'an audit that cannot be written' },
+    );
 
-  await rm(join(disk, 'all'));
-  await until(() => openings() > before, { timeoutMs: 60_000, what: 'intake open again' });
-  await until(() => note('after').then(() => true), { timeoutMs: 30_000, what: 'an audit that can be written' });
-  const jsm = await jetstreamManager(nc, { checkAPI: false });
-  expect((await jsm.streams.getMessage('AUDIT', { seq: kept.seq }))?.string()).toBe('kept');
-  expect(said).toMatch(/NATS has stopped writing .*starting it again/);
-}, 180_000);
+    await rm(join(disk, 'all'));
+    await until(() => openings() > before, { timeoutMs: 60_000, what: 'intake open again' });
+    await until(() => note('after').then(() => true), { timeoutMs: 30_000, what: 'an audit that can be written' });
+    const jsm = await jetstreamManager(nc, { checkAPI: false });
+    expect((await jsm.streams.getMessage('AUDIT', { seq: kept.seq }))?.string()).toBe('kept');
+    expect(said).toMatch(/NATS has stopped writing .*starting it again/);
+  },
+  180_000,
+);

@@ -56,7 +56,8 @@ async function denials(nc: NatsConnection, work: () => void): Promise<string[]> 
   await nc.flush();
   return seen;
 }
-const messagesIn = async (stream: string): Promise<number> => (await (await jetstreamManager(await as('operator'), { checkAPI: false })).streams.info(stream)).state.messages;
+const messagesIn = async (stream: string): Promise<number> =>
+  (await (await jetstreamManager(await as('operator'), { checkAPI: false })).streams.info(stream)).state.messages;
 const lastSubject = async (stream: string, subject: string): Promise<number> => {
   const info = await (await jetstreamManager(await as('operator'), { checkAPI: false })).streams.info(stream, { subjects_filter: subject });
   return Object.values(info.state.subjects ?? {}).reduce((a, b) => a + b, 0);
@@ -70,21 +71,33 @@ test('an agent that publishes as itself gets an acknowledgement from the stream,
   expect(again).toMatchObject({ seq: first.seq, duplicate: true });
 });
 
-test.each(['evt.s1.h2.container', 'evt.s2.h1.container', 'evt.s1.h1.extra.container', 'evt.s1.h1', 'aud.note.i-0000000000', 'dlq.not-json.s1.h1', 'ctl.s1.reload.engine', 'lab.s1.reset'])(
-  'an agent cannot publish on %s', async (subject) => {
-    const nc = await asAgent('h1');
-    const before = await messagesIn('EVT');
-    expect(await denials(nc, () => nc.publish(subject, 'x'))).toEqual([expect.stringMatching(/permissions violation/i)]);
-    expect(await messagesIn('EVT')).toBe(before);
-  },
-);
+test.each([
+  'evt.s1.h2.container',
+  'evt.s2.h1.container',
+  'evt.s1.h1.extra.container',
+  'evt.s1.h1',
+  'aud.note.i-0000000000',
+  'dlq.not-json.s1.h1',
+  'ctl.s1.reload.engine',
+  'lab.s1.reset',
+])('an agent cannot publish on %s', async (subject) => {
+  const nc = await asAgent('h1');
+  const before = await messagesIn('EVT');
+  expect(await denials(nc, () => nc.publish(subject, 'x'))).toEqual([expect.stringMatching(/permissions violation/i)]);
+  expect(await messagesIn('EVT')).toBe(before);
+});
 
-test.each(['$JS.API.INFO', '$JS.API.STREAM.INFO.EVT', '$JS.API.STREAM.PURGE.AUDIT', '$JS.API.CONSUMER.MSG.NEXT.EVT.bridge', '$JS.ACK.EVT.bridge.1.1.1.1.1', '$SYS.REQ.SERVER.PING'])(
-  'an agent cannot reach %s', async (subject) => {
-    const nc = await asAgent('h1');
-    expect(await denials(nc, () => nc.publish(subject, ''))).toEqual([expect.stringMatching(/permissions violation/i)]);
-  },
-);
+test.each([
+  '$JS.API.INFO',
+  '$JS.API.STREAM.INFO.EVT',
+  '$JS.API.STREAM.PURGE.AUDIT',
+  '$JS.API.CONSUMER.MSG.NEXT.EVT.bridge',
+  '$JS.ACK.EVT.bridge.1.1.1.1.1',
+  '$SYS.REQ.SERVER.PING',
+])('an agent cannot reach %s', async (subject) => {
+  const nc = await asAgent('h1');
+  expect(await denials(nc, () => nc.publish(subject, ''))).toEqual([expect.stringMatching(/permissions violation/i)]);
+});
 
 test.each(['evt.>', 'aud.>', '_INBOX.>', '_INBOX.h2.>', '_INBOX.engine.>', 'ctl.>', '>'])('an agent cannot listen on %s', async (subject) => {
   const nc = await asAgent('h1');
@@ -95,7 +108,8 @@ test.each(['evt.>', 'aud.>', '_INBOX.>', '_INBOX.h2.>', '_INBOX.engine.>', 'ctl.
 });
 
 test.each(['$JS.API.STREAM.PURGE.AUDIT', '$JS.API.STREAM.DELETE.EVT', 'aud.note.i-forged0000', 'evt.s1.h2.container', 'ctl.s1.intake.pause'])(
-  'an acknowledgement that an agent has sent to %s does nothing there', async (reply) => {
+  'an acknowledgement that an agent has sent to %s does nothing there',
+  async (reply) => {
     const operator = await as('operator');
     await jetstream(operator).publish('aud.note.i-0000000000', '{}');
     const [audit, forged] = [await messagesIn('AUDIT'), await lastSubject('EVT', 'evt.s1.h2.container')];
@@ -134,7 +148,16 @@ test('the engine reads events through its consumer, acknowledges them, writes th
   expect(await message?.ackAck()).toBe(true);
 
   const audit = await openAuditLog(engine);
-  const { seq } = await audit.append({ v: 1, fact: 'note', at: new Date().toISOString(), site: 's1', by: 'engine', incident: 'i-0123456789', person: 'test', text: 'seen' });
+  const { seq } = await audit.append({
+    v: 1,
+    fact: 'note',
+    at: new Date().toISOString(),
+    site: 's1',
+    by: 'engine',
+    incident: 'i-0123456789',
+    person: 'test',
+    text: 'seen',
+  });
   expect((await audit.ofIncident('i-0123456789')).map((stored) => stored.seq)).toEqual([seq]);
 
   const asked = engine.subscribe('ctl.s1.reload.engine', { callback: (_error, request) => void request.respond('{"accepted":true}') });
@@ -146,7 +169,22 @@ test('the engine reads events through its consumer, acknowledges them, writes th
 test('the effector can claim a step and can not write what others write', async () => {
   const effector = await as('effector');
   const audit = await openAuditLog(effector);
-  const claim = { v: 1, fact: 'intent', at: new Date().toISOString(), site: 's1', by: 'effector', incident: 'i-aaaaaaaaaa', step: 'kill', verb: 'container.ensure-enterable', risk: 'R1', target: { host: 'h1' }, args: {}, operation: 'i-aaaaaaaaaa.kill', plan: 'p', summary: 's' } as const;
+  const claim = {
+    v: 1,
+    fact: 'intent',
+    at: new Date().toISOString(),
+    site: 's1',
+    by: 'effector',
+    incident: 'i-aaaaaaaaaa',
+    step: 'kill',
+    verb: 'container.ensure-enterable',
+    risk: 'R1',
+    target: { host: 'h1' },
+    args: {},
+    operation: 'i-aaaaaaaaaa.kill',
+    plan: 'p',
+    summary: 's',
+  } as const;
   expect(await audit.claim(claim)).toMatchObject({ claimed: true });
   expect(await audit.claim(claim)).toEqual({ claimed: false });
   expect(await audit.intentOf('i-aaaaaaaaaa', 'kill')).not.toBeNull();

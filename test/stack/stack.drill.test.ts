@@ -25,19 +25,26 @@ interface Started {
 }
 
 function start(dir: string, basePort: number, ...args: string[]): Started {
-  const child = spawn(process.execPath, [inCheckout('build', 'stack', 'start.js'), '--dir', dir, '--base-port', String(basePort), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [inCheckout('build', 'stack', 'start.js'), '--dir', dir, '--base-port', String(basePort), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => (text += String(part)));
   return { child, out: () => text, exit: once(child, 'exit').then(([code]) => code as number | null) };
 }
 const serving = (started: Started, dir: string): Promise<StackFile> =>
-  until(async () => {
-    if (started.child.exitCode !== null) throw new Error(started.out());
-    return existsSync(join(dir, 'stack.json')) && readStackFile(dir);
-  }, { timeoutMs: 60_000, what: 'a stack that serves' });
-const idsOf = (stack: StackFile): ProcessId[] => stack.processes.flatMap(({ pid, startTicks }) => (pid === undefined || startTicks === undefined ? [] : [{ pid, startTicks }]));
+  until(
+    async () => {
+      if (started.child.exitCode !== null) throw new Error(started.out());
+      return existsSync(join(dir, 'stack.json')) && readStackFile(dir);
+    },
+    { timeoutMs: 60_000, what: 'a stack that serves' },
+  );
+const idsOf = (stack: StackFile): ProcessId[] =>
+  stack.processes.flatMap(({ pid, startTicks }) => (pid === undefined || startTicks === undefined ? [] : [{ pid, startTicks }]));
 /** Every process that carries the mark of a stack that lives in `dir`. */
-const ofStack = (dir: string): ProcessEntry[] => processTable().filter(({ pid }) => environOf(pid).some((entry) => entry.startsWith(`${STACK_MARK}=`) && entry.endsWith(`:${dir}`)));
+const ofStack = (dir: string): ProcessEntry[] =>
+  processTable().filter(({ pid }) => environOf(pid).some((entry) => entry.startsWith(`${STACK_MARK}=`) && entry.endsWith(`:${dir}`)));
 
 const dirs: string[] = [];
 let dir: string;
@@ -77,7 +84,12 @@ test('stack.json says of each role who it is, and where it speaks', () => {
 
 test('nothing of a stack listens anywhere but on loopback', () => {
   const sockets = new Set(familyOf(idsOf(stack)).flatMap(({ pid }) => openSockets(pid)));
-  const listening = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) => readFileSync(table, 'utf8').split('\n').map((line) => line.trim().split(/\s+/)).filter((row) => row[3] === '0A' && sockets.has(row[9] ?? '')));
+  const listening = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) =>
+    readFileSync(table, 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter((row) => row[3] === '0A' && sockets.has(row[9] ?? '')),
+  );
   expect(listening.length).toBeGreaterThan(8);
   expect(listening.map((row) => row[1]?.split(':')[0]).filter((address) => address !== '0100007F')).toEqual([]);
 });
@@ -85,7 +97,8 @@ test('nothing of a stack listens anywhere but on loopback', () => {
 test('the operator may read the information of all four streams', async () => {
   const nc = await operator(stack);
   const jsm = await jetstreamManager(nc);
-  for (const spec of STREAMS) expect((await jsm.streams.info(spec.name)).config).toMatchObject({ max_bytes: spec.maxBytes, deny_delete: true, deny_purge: true, discard: 'new' });
+  for (const spec of STREAMS)
+    expect((await jsm.streams.info(spec.name)).config).toMatchObject({ max_bytes: spec.maxBytes, deny_delete: true, deny_purge: true, discard: 'new' });
   await nc.close();
 });
 
@@ -94,22 +107,32 @@ test('Temporal keeps histories for as long as anyone may ask', async () => {
   expect(JSON.parse(text)).toMatchObject({ config: { workflowExecutionRetentionTtl: `${RETENTION_DAYS * 86_400}s` } });
 });
 
-test.each(['agent', 'effector', 'engine', 'nats', 'temporal', 'lab'] as const)('%s, when it is killed, is started again, and stack.json names the new one once it serves', async (role: Role) => {
-  const before = processOf(await readStackFile(dir), role);
-  process.kill(before.pid ?? 0, 'SIGKILL');
-  const after = await until(async () => {
-    const now = processOf(await readStackFile(dir), role);
-    return now.pid !== before.pid && now;
-  }, { timeoutMs: 30_000 });
-  expect(isAlive({ pid: after.pid ?? 0, startTicks: after.startTicks ?? 0 })).toBe(true);
-  expect(running.out()).toContain(`stack: ${role} (process ${before.pid}) was ended by SIGKILL`);
-  const health = after.ports['health'] ?? 0;
-  await until(async () => role === 'temporal' || (await ask(health, '/healthz')).status === 200, { timeoutMs: 30_000, what: `${role} healthy` });
-  const nc = await operator(await readStackFile(dir));
-  const audit = await openAuditLog(nc);
-  await until(async () => (await audit.all({ facts: ['stack'] })).some(({ record }) => record.fact === 'stack' && record.role === role && record.change === 'restarted'), { timeoutMs: 15_000 });
-  await nc.close();
-});
+test.each(['agent', 'effector', 'engine', 'nats', 'temporal', 'lab'] as const)(
+  '%s, when it is killed, is started again, and stack.json names the new one once it serves',
+  async (role: Role) => {
+    const before = processOf(await readStackFile(dir), role);
+    process.kill(before.pid ?? 0, 'SIGKILL');
+    const after = await until(
+      async () => {
+        const now = processOf(await readStackFile(dir), role);
+        return now.pid !== before.pid && now;
+      },
+      { timeoutMs: 30_000 },
+    );
+    expect(isAlive({ pid: after.pid ?? 0, startTicks: after.startTicks ?? 0 })).toBe(true);
+    expect(running.out()).toContain(`stack: ${role} (process ${before.pid}) was ended by SIGKILL`);
+    const health = after.ports['health'] ?? 0;
+    await until(async () => role === 'temporal' || (await ask(health, '/healthz')).status === 200, { timeoutMs: 30_000, what: `${role} healthy` });
+    const nc = await operator(await readStackFile(dir));
+    const audit = await openAuditLog(nc);
+    await until(
+      async () =>
+        (await audit.all({ facts: ['stack'] })).some(({ record }) => record.fact === 'stack' && record.role === role && record.change === 'restarted'),
+      { timeoutMs: 15_000 },
+    );
+    await nc.close();
+  },
+);
 
 test('a second start in the same directory is refused while the first one lives, and disturbs nothing', async () => {
   const ids = idsOf(await readStackFile(dir));
@@ -149,15 +172,29 @@ test('after kill -9 of the supervisor the stack works on; the next start ends wh
   running.child.kill('SIGKILL');
   await running.exit;
   const nc = await operator(left);
-  const noted = await (await openAuditLog(nc)).append({ v: 1, fact: 'note', at: new Date().toISOString(), site: 'lab', by: 'operator', incident: 'i-0000000000', person: 'test', text: 'the supervisor is dead' });
+  const noted = await (
+    await openAuditLog(nc)
+  ).append({
+    v: 1,
+    fact: 'note',
+    at: new Date().toISOString(),
+    site: 'lab',
+    by: 'operator',
+    incident: 'i-0000000000',
+    person: 'test',
+    text: 'the supervisor is dead',
+  });
   await nc.close();
 
   const began = Date.now();
   running = start(dir, basePort, '--no-drill');
-  stack = await until(async () => {
-    const now = existsSync(join(dir, 'stack.json')) ? await readStackFile(dir) : null;
-    return now !== null && now.startedAt !== left.startedAt && now;
-  }, { timeoutMs: 40_000, what: 'the second start serving' });
+  stack = await until(
+    async () => {
+      const now = existsSync(join(dir, 'stack.json')) ? await readStackFile(dir) : null;
+      return now !== null && now.startedAt !== left.startedAt && now;
+    },
+    { timeoutMs: 40_000, what: 'the second start serving' },
+  );
   const took = Date.now() - began;
   expect(idsOf(left).filter(isAlive)).toEqual([]);
   expect(running.out()).toContain('a supervisor was killed here and left');
@@ -184,12 +221,19 @@ test('an orderly end leaves no process and no stack.json, and the next start ser
 });
 
 async function operator(of: StackFile) {
-  return connectNats({ servers: `127.0.0.1:${processOf(of, 'nats').ports['client']}`, credentialsFile: processOf(of, 'operator').credentials, inboxPrefix: '_INBOX.operator', name: 'test' });
+  return connectNats({
+    servers: `127.0.0.1:${processOf(of, 'nats').ports['client']}`,
+    credentialsFile: processOf(of, 'operator').credentials,
+    inboxPrefix: '_INBOX.operator',
+    name: 'test',
+  });
 }
 
 function openSockets(pid: number): string[] {
   const of = `/proc/${pid}/fd`;
-  return orNothing(() => readdirSync(of)).flatMap((fd) => orNothing(() => [readlinkSync(join(of, fd))])).flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []);
+  return orNothing(() => readdirSync(of))
+    .flatMap((fd) => orNothing(() => [readlinkSync(join(of, fd))]))
+    .flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []);
 }
 
 const environOf = (pid: number): string[] => orNothing(() => readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0'));

@@ -50,8 +50,14 @@ function spec(script: string, more: Partial<ChildSpec> = {}): ChildSpec {
   const ready = join(dir, 'ready');
   const prelude = `const fs = require('fs'); const child = require('child_process'); const DIR = ${JSON.stringify(dir)}; fs.appendFileSync(DIR + '/lives', process.pid + '\\n');`;
   return {
-    role: 'agent', argv: [process.execPath, '-e', `${prelude}${script}`], env: { PATH: process.env['PATH'], [STACK_MARK]: dir }, logFile: join(dir, 'agent.log'),
-    serves: async () => (await readFile(ready, 'utf8')).includes(`${(await lives()).at(-1)}`), graceMs: 2_000, familyDiesToo: false, ...more,
+    role: 'agent',
+    argv: [process.execPath, '-e', `${prelude}${script}`],
+    env: { PATH: process.env['PATH'], [STACK_MARK]: dir },
+    logFile: join(dir, 'agent.log'),
+    serves: async () => (await readFile(ready, 'utf8')).includes(`${(await lives()).at(-1)}`),
+    graceMs: 2_000,
+    familyDiesToo: false,
+    ...more,
   };
 }
 const SERVE = "fs.writeFileSync(DIR + '/ready', String(process.pid)); setInterval(() => {}, 1000);";
@@ -119,7 +125,10 @@ test('what an effector has begun outlives the effector, and what a lab host ran 
 });
 
 test('the next start ends what a killed supervisor has left, by pid and start time, daemons of daemons included', async () => {
-  const leader = running(`const g = require('child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' }); console.log(g.pid); ${FOREVER}`, { [STACK_MARK]: 'mark-of-test' });
+  const leader = running(
+    `const g = require('child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' }); console.log(g.pid); ${FOREVER}`,
+    { [STACK_MARK]: 'mark-of-test' },
+  );
   const [line] = (await once(leader.stdout ?? process.stdin, 'data')) as [Buffer];
   const daemon = idOf(Number(String(line)));
   const bystander = idOf(running(FOREVER).pid);
@@ -134,7 +143,10 @@ test('the next start ends what a killed supervisor has left, by pid and start ti
 
 test('a process that has been given the pid of one of ours is left alone', async () => {
   const stranger = idOf(running(FOREVER).pid);
-  await writeFile(join(dir, 'run', 'pids.json'), JSON.stringify({ ...JSON.parse(await recordOf()), processes: [{ role: 'engine', pid: stranger.pid, startTicks: stranger.startTicks - 1 }] }));
+  await writeFile(
+    join(dir, 'run', 'pids.json'),
+    JSON.stringify({ ...JSON.parse(await recordOf()), processes: [{ role: 'engine', pid: stranger.pid, startTicks: stranger.startTicks - 1 }] }),
+  );
   await endLeftovers(dir, say);
   expect(isAlive(stranger)).toBe(true);
 });
@@ -177,7 +189,9 @@ test('a port that is taken is named, with who has it', async () => {
   await once(server, 'listening');
   const refusal = await ensurePortsFree(ports).catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(PortTaken);
-  expect((refusal as Error).message).toMatch(new RegExp(`^port ${ports.effector} on 127.0.0.1 \\(for effector\\) is taken by process ${process.pid} .*--base-port`));
+  expect((refusal as Error).message).toMatch(
+    new RegExp(`^port ${ports.effector} on 127.0.0.1 \\(for effector\\) is taken by process ${process.pid} .*--base-port`),
+  );
   expect(holderOf(ports.effector)?.pid).toBe(process.pid);
 });
 
@@ -197,7 +211,12 @@ test('a log above its size is moved on and the writer goes on writing into the e
     await appendFile(path, 'b'.repeat(5_000));
     await rotateLog(path, 4_000);
   }
-  expect((await readdir(dir)).filter((name) => name.startsWith('engine.log')).toSorted()).toEqual(['engine.log', 'engine.log.1', 'engine.log.2', 'engine.log.3']);
+  expect((await readdir(dir)).filter((name) => name.startsWith('engine.log')).toSorted()).toEqual([
+    'engine.log',
+    'engine.log.1',
+    'engine.log.2',
+    'engine.log.3',
+  ]);
 });
 
 test('intake shuts below the minimum and opens again only with a quarter more', () => {
@@ -212,7 +231,9 @@ test('a disk that fills shuts intake once, says what it could not do, and opens 
   const end = new AbortController();
   let refuse = true;
   await watchDisk({
-    minFreeBytes: 200, signal: end.signal, say,
+    minFreeBytes: 200,
+    signal: end.signal,
+    say,
     free: async () => free.shift() ?? 400,
     pause: async () => (free.length === 0 ? end.abort() : undefined),
     async shut() {
