@@ -256,7 +256,8 @@ function storm(state: SieveState, domain: string, held: Held[], now: number, out
   state.openedAt = now;
   if (promoted !== undefined) {
     state.domains.set(domain, promoted);
-    const all = joinedWaiting(state, promoted, batch);
+    // Who failed before, the promoted incident's own host among them, is named with the rest.
+    const all = { ...joinedWaiting(state, promoted, batch), members };
     state.lanes.set(promoted, { handedAt: now, waiting: null });
     output.push({ do: 'storm', workflow: promoted, domain, members, opening: first.opening, batch: all });
     return;
