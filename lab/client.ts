@@ -29,7 +29,7 @@ export function labClient(nc: NatsConnection, site: string): LabClient {
     misbehave: (how) => ask('misbehave', { how }),
     log: async (from = 0) => {
       const all: HostLogLine[] = [];
-      for (let at = from; ; ) {
+      for (let at = from; ;) {
         const part = await ask('log', { from: at });
         all.push(...part.lines);
         if (part.next === at) return all;

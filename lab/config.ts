@@ -2,22 +2,19 @@ import type { LabFacts } from './facts.js';
 
 /** The nightshift.yaml of the lab: the fleet of one host, one rule, and the lab's own short durations. Meant to be read. */
 export function labConfig(facts: LabFacts, { site }: { site: string }): string {
-  const reach = facts.transport === 'ssh'
-    ? [
-      '      # A real sshd on loopback. The key can do one thing there: run the Nightshift helper.',
-      '      transport: ssh',
-      `      address: ${facts.address}`,
-      '      ssh:',
-      `        user: ${facts.user}`,
-      `        port: ${facts.sshPort}`,
-      `        keyFile: ${facts.keyFile}`,
-      `        knownHostsFile: ${facts.knownHostsFile}`,
-    ]
-    : [
-      '      # No sshd here: the helper is started on this machine itself.',
-      '      transport: local',
-      `      helperConfigFile: ${facts.helperConfigFile}`,
-    ];
+  const reach =
+    facts.transport === 'ssh'
+      ? [
+          '      # A real sshd on loopback. The key can do one thing there: run the Nightshift helper.',
+          '      transport: ssh',
+          `      address: ${facts.address}`,
+          '      ssh:',
+          `        user: ${facts.user}`,
+          `        port: ${facts.sshPort}`,
+          `        keyFile: ${facts.keyFile}`,
+          `        knownHostsFile: ${facts.knownHostsFile}`,
+        ]
+      : ['      # No sshd here: the helper is started on this machine itself.', '      transport: local', `      helperConfigFile: ${facts.helperConfigFile}`];
   return `${[
     '# The rehearsal lab. `npm start` writes this file when it is missing; change it and `nightshift config reload`.',
     ...facts.notes.map((note) => `#   ${note}`),

@@ -26,5 +26,11 @@ export async function serveLabHealth({ port, registry, lab }: { port: number; re
     server.once('error', (cause) => reject(new Error(`the lab's health cannot be served on 127.0.0.1:${port}`, { cause })));
     server.listen(port, '127.0.0.1', resolve);
   });
-  return { close: () => new Promise((resolve) => { server.closeAllConnections(); server.close(() => resolve()); }) };
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
 }

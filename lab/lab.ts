@@ -31,7 +31,8 @@ export async function openLab(facts: LabFacts): Promise<Lab> {
   const cgroup = facts.group === 'session' ? null : cgroupName(facts.labDir);
   const group = facts.group;
   const hostGroups = group === 'session' || cgroup === null ? [] : makeCgroup(group, `${cgroup}/host`, { shares: 1024, maxProcesses: 1000 });
-  const containerGroups = group === 'session' || cgroup === null ? [] : makeCgroup(group, `${cgroup}/${facts.container}`, { shares: 128, maxProcesses: MAX_PROCESSES });
+  const containerGroups =
+    group === 'session' || cgroup === null ? [] : makeCgroup(group, `${cgroup}/${facts.container}`, { shares: 128, maxProcesses: MAX_PROCESSES });
   const record = createRecorder(facts, cgroup);
   const host = await bootHost(facts, hostGroups, record);
   let kernel: Kernel;
@@ -44,7 +45,9 @@ export async function openLab(facts: LabFacts): Promise<Lab> {
     throw error;
   }
   return {
-    kernel, leftBehind, hostPid: host.pid,
+    kernel,
+    leftBehind,
+    hostPid: host.pid,
     isUp: () => host.isUp(),
     answer: async (verb, request) => {
       switch (verb) {

@@ -26,10 +26,12 @@ try {
     nc.subscribe(labSubject(settings.site, verb), {
       callback: (error, message) => {
         if (error !== null) return log.error({ err: error }, 'subscription');
-        Promise.resolve().then(() => lab.answer(verb, JSON.parse(message.string()))).then(
-          (reply) => message.respond(JSON.stringify({ ok: true, reply })),
-          (refused: unknown) => message.respond(JSON.stringify({ ok: false, error: refused instanceof Error ? refused.message : String(refused) })),
-        );
+        Promise.resolve()
+          .then(() => lab.answer(verb, JSON.parse(message.string())))
+          .then(
+            (reply) => message.respond(JSON.stringify({ ok: true, reply })),
+            (refused: unknown) => message.respond(JSON.stringify({ ok: false, error: refused instanceof Error ? refused.message : String(refused) })),
+          );
       },
     });
   }

@@ -12,7 +12,15 @@ export const requests = {
   play: z.strictObject({
     scene: z.enum(SCENES),
     /** Written behind the workers' command line, for the tests that want to see hostile text reach nothing. */
-    workerArgs: z.array(z.string().max(500).refine((text) => !text.includes('\0'), 'an argument cannot hold NUL')).max(20).default([]),
+    workerArgs: z
+      .array(
+        z
+          .string()
+          .max(500)
+          .refine((text) => !text.includes('\0'), 'an argument cannot hold NUL'),
+      )
+      .max(20)
+      .default([]),
   }),
   /** The host's own log from byte `from` on. */
   log: z.strictObject({ from: z.int().nonnegative().default(0) }),
@@ -20,15 +28,22 @@ export const requests = {
    * Lets the fakes lie, hang or fail: keys are a vzctl action (`set`, `status`, `exec2`...), `vzctl` for all of them, or `beancounters`.
    * Values: `slow:SECONDS`, `hang`, `lie` (exit 0, no effect), `locked` (exit 9), `fail:CODE`; for beancounters `half`, `missing`, `stale`. An empty object ends it.
    */
-  misbehave: z.strictObject({ how: z.record(z.string().regex(/^[a-z0-9]{1,20}$/), z.string().regex(/^(slow:\d{1,4}(\.\d{1,3})?|hang|lie|locked|fail:\d{1,3}|half|missing|stale)$/)) }),
+  misbehave: z.strictObject({
+    how: z.record(z.string().regex(/^[a-z0-9]{1,20}$/), z.string().regex(/^(slow:\d{1,4}(\.\d{1,3})?|hang|lie|locked|fail:\d{1,3}|half|missing|stale)$/)),
+  }),
 } as const;
 export type LabVerb = keyof typeof requests;
 export type LabRequest<V extends LabVerb> = z.input<(typeof requests)[V]>;
 
 export const labState = z.object({
-  host: z.string(), container: z.string(), running: z.boolean(),
-  scene: z.string(), enterable: z.boolean(),
-  workers: z.int(), stuck: z.int(), processes: z.int(),
+  host: z.string(),
+  container: z.string(),
+  running: z.boolean(),
+  scene: z.string(),
+  enterable: z.boolean(),
+  workers: z.int(),
+  stuck: z.int(),
+  processes: z.int(),
   tcpsndbuf: z.object({ held: z.number(), maxheld: z.number(), barrier: z.number(), limit: z.number(), failcnt: z.number() }),
   /** Bytes of the host's log so far: where a drill begins to read. */
   logEnd: z.int(),

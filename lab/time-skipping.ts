@@ -15,25 +15,37 @@ export type TimeSkipping = { executable: string } | { executable: null; why: str
  * The test server that skips time, for `createTimeSkipping({ server: { executable: { type: 'existing-path', path } } })`. Its jars (38 MB) are fetched once by
  * Maven into the user's cache. `why` says what is missing and how to get it. One workflow per server: time runs for all of them.
  */
-export async function findTimeSkippingServer(cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'nightshift')): Promise<TimeSkipping> {
+export async function timeSkippingServer(cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'nightshift')): Promise<TimeSkipping> {
   if ((await findTool('java')) === null) return { executable: null, why: 'Java is missing: `npm run lab:install`, as root, gets it' };
   const pom = inCheckout('lab', 'time-skipping', 'pom.xml');
   const wrapper = inCheckout('lab', 'time-skipping', 'test-server');
-  const version = createHash('sha256').update(await readFile(pom)).update(await readFile(wrapper)).digest('hex').slice(0, 12);
+  const version = createHash('sha256')
+    .update(await readFile(pom))
+    .update(await readFile(wrapper))
+    .digest('hex')
+    .slice(0, 12);
   const dir = join(cacheDir, `time-skipping-${version}`);
   const executable = join(dir, 'test-server');
   if (await hasJars(dir)) return { executable };
-  if ((await findTool('mvn')) === null) return { executable: null, why: 'Maven is missing, which fetches the test server: `npm run lab:install`, as root, gets it' };
+  if ((await findTool('mvn')) === null)
+    return { executable: null, why: 'Maven is missing, which fetches the test server: `npm run lab:install`, as root, gets it' };
 
   await mkdir(cacheDir, { recursive: true });
   const building = await mkdtemp(join(cacheDir, 'time-skipping-building-'));
   try {
     await copyFile(pom, join(building, 'pom.xml'));
     try {
-      await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=jars', '-DincludeScope=runtime'], { cwd: building, timeout: 600_000, maxBuffer: 16 * 1024 * 1024 });
+      await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=jars', '-DincludeScope=runtime'], {
+        cwd: building,
+        timeout: 600_000,
+        maxBuffer: 16 * 1024 * 1024,
+      });
     } catch (error) {
       const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string };
-      return { executable: null, why: `Maven cannot fetch the test server: ${(stdout + stderr).trim().split('\n').slice(0, 3).join(' ').slice(0, 300) || message}` };
+      return {
+        executable: null,
+        why: `Maven cannot fetch the test server: ${(stdout + stderr).trim().split('\n').slice(0, 3).join(' ').slice(0, 300) || message}`,
+      };
     }
     await copyFile(wrapper, join(building, 'test-server'));
     await chmod(join(building, 'test-server'), 0o755);
@@ -47,7 +59,8 @@ export async function findTimeSkippingServer(cacheDir = join(process.env['XDG_CA
   }
 }
 
-/** Path of the test server that skips time, or null when this machine cannot have it; findTimeSkippingServer says why. */
-export const timeSkippingServer = async (): Promise<string | null> => (await findTimeSkippingServer()).executable;
-
-const hasJars = (dir: string): Promise<boolean> => readdir(join(dir, 'jars')).then((names) => names.some((name) => name.startsWith('temporal-test-server-')), () => false);
+const hasJars = (dir: string): Promise<boolean> =>
+  readdir(join(dir, 'jars')).then(
+    (names) => names.some((name) => name.startsWith('temporal-test-server-')),
+    () => false,
+  );

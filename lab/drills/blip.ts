@@ -17,6 +17,10 @@ zero, things cannot always be perfect; whoever kills and restarts at the sight o
   },
   verify(seen) {
     const effects = effectsIn(seen.records);
-    return [...endedAs(seen.records, 'resolved'), ...effects.map(({ verb }) => `${verb} was tried, though nothing was wrong any more`), ...compareWithHost(seen)];
+    return [
+      ...endedAs(seen.records, 'resolved'),
+      ...effects.map(({ verb }) => `${verb} was tried, though nothing was wrong any more`),
+      ...compareWithHost(seen),
+    ];
   },
 };

@@ -12,11 +12,17 @@ export function compareWithHost({ records, hostLog }: { records: readonly AuditR
 }
 
 /** One effect: what was claimed, and how it ended (null: nobody recorded an end). */
-export interface Effect { verb: VerbName; intent: AuditOf<'intent'>; outcome: AuditOf<'outcome'> | null }
+export interface Effect {
+  verb: VerbName;
+  intent: AuditOf<'intent'>;
+  outcome: AuditOf<'outcome'> | null;
+}
 
 export function effectsIn(records: readonly AuditRecord[]): Effect[] {
   const outcomes = new Map(records.filter((r): r is AuditOf<'outcome'> => r.fact === 'outcome').map((r) => [r.step, r]));
-  return records.filter((r): r is AuditOf<'intent'> => r.fact === 'intent').map((intent) => ({ verb: intent.verb, intent, outcome: outcomes.get(intent.step) ?? null }));
+  return records
+    .filter((r): r is AuditOf<'intent'> => r.fact === 'intent')
+    .map((intent) => ({ verb: intent.verb, intent, outcome: outcomes.get(intent.step) ?? null }));
 }
 
 /** It was done, and the host is another than before. */
@@ -28,7 +34,9 @@ function compareDeaths(effects: readonly Effect[], hostLog: readonly HostLogLine
   const said = new Map<string, number>();
   const perhaps = new Set<string>();
   for (const effect of ends) {
-    for (const word of String(effect.outcome?.data['ended'] ?? '').split(' ').filter((w) => w !== '')) {
+    for (const word of String(effect.outcome?.data['ended'] ?? '')
+      .split(' ')
+      .filter((w) => w !== '')) {
       const process = word.split(':').slice(0, 2).join(':');
       said.set(process, (said.get(process) ?? 0) + 1);
     }
@@ -41,7 +49,9 @@ function compareDeaths(effects: readonly Effect[], hostLog: readonly HostLogLine
   return [
     ...[...said].filter(([process]) => !anyhow.has(process)).map(([process]) => `the audit says that process ${process} was ended; the host's log does not`),
     ...[...said].filter(([, times]) => times > 1).map(([process, times]) => `the audit says ${times} times that process ${process} was ended`),
-    ...[...fromOutside].filter((process) => !said.has(process) && !perhaps.has(process)).map((process) => `process ${process} was ended from outside; the audit does not say so`),
+    ...[...fromOutside]
+      .filter((process) => !said.has(process) && !perhaps.has(process))
+      .map((process) => `process ${process} was ended from outside; the audit does not say so`),
   ];
 }
 
@@ -71,7 +81,8 @@ function between(what: string, happened: number, effects: readonly Effect[]): st
 /** Each raise and each way back, in their order: the limits in force on the host are those that the audit names, one after the other. */
 function compareLimits(effects: readonly Effect[], hostLog: readonly HostLogLine[]): string[] {
   const sets = effects.filter((effect) => effect.verb === 'container.ensure-limit' || effect.verb === 'container.ensure-limit-saved');
-  const wanted = (effect: Effect): string => `${String(effect.intent.args['resource'])} ${String(effect.intent.args['barrier'])}:${String(effect.intent.args['limit'])}`;
+  const wanted = (effect: Effect): string =>
+    `${String(effect.intent.args['resource'])} ${String(effect.intent.args['barrier'])}:${String(effect.intent.args['limit'])}`;
   const raises = sets.filter((effect) => effect.verb === 'container.ensure-limit');
   const certain = raises.filter(changedSomething).map(wanted);
   const possible = sets.filter((effect) => changedSomething(effect) || isDoubtful(effect)).map(wanted);
@@ -79,7 +90,10 @@ function compareLimits(effects: readonly Effect[], hostLog: readonly HostLogLine
   const calls = hostLog.filter((line) => line.what === 'call' && line.tool === 'vzctl' && line.argv[0] === 'set' && line.exit === 0).length;
   const problems: string[] = [];
   if (!isSubsequence(certain, happened)) problems.push(`limits in the audit: ${certain.join(', ') || 'none'}; on the host: ${happened.join(', ') || 'none'}`);
-  if (!isSubsequence(happened, possible)) problems.push(`limits on the host that the audit does not have: ${happened.filter((limit) => !possible.includes(limit)).join(', ') || 'one of them twice'}`);
+  if (!isSubsequence(happened, possible))
+    problems.push(
+      `limits on the host that the audit does not have: ${happened.filter((limit) => !possible.includes(limit)).join(', ') || 'one of them twice'}`,
+    );
   return [...problems, ...between('calls of vzctl set', calls, sets)];
 }
 

@@ -4,7 +4,12 @@ import { changedSomething, compareWithHost, effectsIn } from './compare-with-hos
 import type { Drill } from './drill.js';
 
 const PROBLEM = 'lab/dauntless/204/tcpsndbuf/relieve-container';
-const EFFECTS: readonly VerbName[] = ['container.ensure-enterable', 'container.ensure-service-restarted', 'container.ensure-limit', 'container.ensure-limit-saved'];
+const EFFECTS: readonly VerbName[] = [
+  'container.ensure-enterable',
+  'container.ensure-service-restarted',
+  'container.ensure-limit',
+  'container.ensure-limit-saved',
+];
 
 export const relieveContainer: Drill = {
   name: 'relieve-container',
@@ -22,7 +27,13 @@ step, until failcnt stands still with 3,190,632 bytes held. Then keep the new li
   },
   verify(seen) {
     const problems = [...endedAs(seen.records, 'resolved'), ...compareWithHost(seen)];
-    const done = [...new Set(effectsIn(seen.records).filter(changedSomething).map((effect) => effect.verb))];
+    const done = [
+      ...new Set(
+        effectsIn(seen.records)
+          .filter(changedSomething)
+          .map((effect) => effect.verb),
+      ),
+    ];
     for (const verb of EFFECTS) if (!done.includes(verb)) problems.push(`${verb} was not done`);
     const order = done.filter((verb) => EFFECTS.includes(verb));
     const wanted = EFFECTS.filter((verb) => done.includes(verb));

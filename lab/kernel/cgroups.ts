@@ -9,7 +9,11 @@ export type CgroupVersion = 'cgroup1' | 'cgroup2';
 
 /** Which cgroups this machine lets us make; null when none. Tries it: a container may see the files and not be allowed to use them. */
 export function usableCgroups(name: string): CgroupVersion | null {
-  const version = existsSync(join(CGROUP_ROOT, 'cgroup.controllers')) ? 'cgroup2' : V1.every((one) => existsSync(join(CGROUP_ROOT, one, 'cgroup.procs'))) ? 'cgroup1' : null;
+  const version = existsSync(join(CGROUP_ROOT, 'cgroup.controllers'))
+    ? 'cgroup2'
+    : V1.every((one) => existsSync(join(CGROUP_ROOT, one, 'cgroup.procs')))
+      ? 'cgroup1'
+      : null;
   if (version === null) return null;
   const probe = `${name}-probe`;
   try {
@@ -31,7 +35,11 @@ export function makeCgroup(version: CgroupVersion, name: string, { shares, maxPr
   for (const dir of dirs) mkdirSync(dir, { recursive: true });
   for (const dir of dirs) {
     // Not every kernel has every knob, nor delegates it: the group itself is what counts.
-    for (const [knob, value] of [['cpu.shares', shares], ['cpu.weight', Math.max(1, Math.round((shares * 100) / 1024))], ['pids.max', maxProcesses]] as const) {
+    for (const [knob, value] of [
+      ['cpu.shares', shares],
+      ['cpu.weight', Math.max(1, Math.round((shares * 100) / 1024))],
+      ['pids.max', maxProcesses],
+    ] as const) {
       if (existsSync(join(dir, knob))) writeFileSync(join(dir, knob), String(value));
     }
   }
@@ -62,7 +70,10 @@ function switchOn(dir: string): void {
 /** Pids in the group as this process sees them; empty when there is no such group. */
 export function cgroupPids(procsFile: string): number[] {
   try {
-    return readFileSync(procsFile, 'utf8').split('\n').filter((line) => line !== '').map(Number);
+    return readFileSync(procsFile, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number);
   } catch {
     return [];
   }
@@ -101,5 +112,10 @@ export function removeCgroup(version: CgroupVersion, name: string): boolean {
 /** The directory and all below it, parents first. */
 function below(dir: string): string[] {
   if (!existsSync(dir)) return [];
-  return [dir, ...readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory()).flatMap((entry) => below(join(dir, entry.name)))];
+  return [
+    dir,
+    ...readdirSync(dir, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .flatMap((entry) => below(join(dir, entry.name))),
+  ];
 }

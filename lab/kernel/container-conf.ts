@@ -3,13 +3,14 @@ import type { Resource } from '../../events/kinds/container.js';
 import { DEFAULT_LIMITS, isRow } from './beancounters.js';
 
 /** `/etc/vz/conf/CTID.conf` of the lab host: shell-like `NAME="value"` lines, limits among them. What is saved there survives the container's restart. */
-export const defaultConf = (container: string): string => [
-  'ONBOOT="yes"',
-  ...[...DEFAULT_LIMITS].map(([resource, [barrier, limit]]) => `${resource.toUpperCase()}="${barrier}:${limit}"`),
-  `IP_ADDRESS="10.1.1.${Number(container) % 250}"`,
-  `HOSTNAME="ct${container}"`,
-  '',
-].join('\n');
+export const defaultConf = (container: string): string =>
+  [
+    'ONBOOT="yes"',
+    ...[...DEFAULT_LIMITS].map(([resource, [barrier, limit]]) => `${resource.toUpperCase()}="${barrier}:${limit}"`),
+    `IP_ADDRESS="10.1.1.${Number(container) % 250}"`,
+    `HOSTNAME="ct${container}"`,
+    '',
+  ].join('\n');
 
 export function savedLimits(file: string): Map<Resource, readonly [bigint, bigint]> {
   const limits = new Map<Resource, readonly [bigint, bigint]>();
@@ -25,7 +26,9 @@ export function savedLimits(file: string): Map<Resource, readonly [bigint, bigin
 /** Replaces the resource's line, or adds it; the file comes into being if need be. */
 export function saveLimit(file: string, resource: Resource, barrier: bigint, limit: bigint): void {
   const name = `${resource.toUpperCase()}=`;
-  const kept = textOf(file).split('\n').filter((line) => line !== '' && !line.startsWith(name));
+  const kept = textOf(file)
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith(name));
   replaceFile(file, `${[...kept, `${name}"${barrier}:${limit}"`].join('\n')}\n`);
 }
 

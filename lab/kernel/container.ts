@@ -36,11 +36,24 @@ export interface Container {
   exclusively(work: () => Promise<void>): Promise<void>;
 }
 
-interface Member { pid: number; slot: number; startTicks: number; comm: string; /** We ended it ourselves. */ ended: boolean; reaping: boolean }
+interface Member {
+  pid: number;
+  slot: number;
+  startTicks: number;
+  comm: string;
+  /** We ended it ourselves. */ ended: boolean;
+  reaping: boolean;
+}
 
 const PATIENCE_MS = 10_000;
 
-export function createContainer({ facts, host, groups, log, sendBuffers }: {
+export function createContainer({
+  facts,
+  host,
+  groups,
+  log,
+  sendBuffers,
+}: {
   facts: LabFacts;
   host: Host;
   groups: readonly string[];
@@ -61,21 +74,34 @@ export function createContainer({ facts, host, groups, log, sendBuffers }: {
   let web = newWebServer(null);
 
   function newWebServer(surgeSince: number | null): WebServer {
-    return createWebServer({
-      spawn: (slot, worker) => {
-        inboxes[slot]?.drain();
-        orders?.tell(`${worker ? 'worker' : 'master'} ${slot}`);
+    return createWebServer(
+      {
+        spawn: (slot, worker) => {
+          inboxes[slot]?.drain();
+          orders?.tell(`${worker ? 'worker' : 'master'} ${slot}`);
+        },
+        tell: (slot, word) => inboxes[slot]?.tell(word),
+        end: (chosen) =>
+          end(
+            [...members.values()].filter((member) => chosen.includes(member.slot)),
+            'TERM',
+          ),
+        sendBuffers,
       },
-      tell: (slot, word) => inboxes[slot]?.tell(word),
-      end: (chosen) => end([...members.values()].filter((member) => chosen.includes(member.slot)), 'TERM'),
-      sendBuffers,
-    }, surgeSince);
+      surgeSince,
+    );
   }
 
   function end(some: readonly Member[], signal: 'TERM' | 'KILL'): void {
     for (const member of some) if (isRunning(processStat(host.proc, member.pid))) member.ended = true;
     // A line stays below the size that a pipe takes at once.
-    for (let i = 0; i < some.length; i += 100) orders?.tell(`signal ${signal} ${some.slice(i, i + 100).map((member) => member.pid).join(' ')}`);
+    for (let i = 0; i < some.length; i += 100)
+      orders?.tell(
+        `signal ${signal} ${some
+          .slice(i, i + 100)
+          .map((member) => member.pid)
+          .join(' ')}`,
+      );
   }
 
   const member = (pid: number, slot: number): Member => {
@@ -105,8 +131,14 @@ export function createContainer({ facts, host, groups, log, sendBuffers }: {
   function logDeath(dead: Member, status: number | null): void {
     const bySignal = status !== null && status > 128;
     log({
-      what: 'died', container: id, pid: dead.pid, startTicks: dead.startTicks, comm: dead.comm,
-      signal: bySignal ? status - 128 : null, exit: status === null || bySignal ? null : status, by: dead.ended ? 'inside' : 'outside',
+      what: 'died',
+      container: id,
+      pid: dead.pid,
+      startTicks: dead.startTicks,
+      comm: dead.comm,
+      signal: bySignal ? status - 128 : null,
+      exit: status === null || bySignal ? null : status,
+      by: dead.ended ? 'inside' : 'outside',
     });
   }
 
@@ -180,7 +212,8 @@ export function createContainer({ facts, host, groups, log, sendBuffers }: {
       inboxes = slots.map((slot) => openInbox(inboxPath(slot)));
       web = newWebServer(surgeSince);
       host.orders.tell(`container ${id} ${groups.join(' ')}`.trim());
-      if (!(await until(() => first !== null, tick))) throw new Error(`the first process of container ${id} does not come up: see ${facts.hostDir}/log/console.log`);
+      if (!(await until(() => first !== null, tick)))
+        throw new Error(`the first process of container ${id} does not come up: see ${facts.hostDir}/log/console.log`);
       log({ what: 'container-started', container: id, pid: first?.pid ?? 0, startTicks: first?.startTicks ?? 0 });
       if (!(await startService(tick))) throw new Error(`httpd of container ${id} does not come up: see ${facts.hostDir}/log/console.log`);
     },
@@ -193,7 +226,9 @@ export function createContainer({ facts, host, groups, log, sendBuffers }: {
       if (!(await until(() => first === null, tick))) throw new Error(`container ${id} does not stop`);
     },
     serviceIsUp: () => first !== null && !web.isDown() && web.isUp(),
-    startService, stopService, dressWorkers,
+    startService,
+    stopService,
+    dressWorkers,
     play: (scene, now) => web.play(scene, now),
     surgeSince: () => web.surgeSince(),
     view: () => web.view(),

@@ -43,19 +43,29 @@ export async function bootHost(facts: LabFacts, groups: readonly string[], recor
   // Detached, in a session of its own: the terminal's Ctrl-C is for the lab process, which ends the host in order.
   const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
   let ended = false;
-  const end = new Promise<void>((resolve) => child.once('exit', () => { ended = true; resolve(); }));
+  const end = new Promise<void>((resolve) =>
+    child.once('exit', () => {
+      ended = true;
+      resolve();
+    }),
+  );
   const failed = new Promise<never>((_, reject) => {
     child.once('error', (cause) => reject(new Error(`the lab host cannot be started by ${command}`, { cause })));
-    child.once('exit', (code, signal) => reject(new Error(`the lab host's first process ended at once (${signal ?? `exit ${code}`}): its output is in the lab's log`)));
+    child.once('exit', (code, signal) =>
+      reject(new Error(`the lab host's first process ended at once (${signal ?? `exit ${code}`}): its output is in the lab's log`)),
+    );
   });
   failed.catch(() => {});
   const pid = await Promise.race([failed, firstProcess(child.pid ?? 0, facts.namespaces)]);
   record([child.pid ?? 0, pid]);
 
   return {
-    orders: inbox, pid,
+    orders: inbox,
+    pid,
     proc: facts.namespaces ? `/proc/${pid}/root/proc` : '/proc',
-    onReport: (handler) => { handlers.push(handler); },
+    onReport: (handler) => {
+      handlers.push(handler);
+    },
     isUp: () => !ended,
     close: async () => {
       inbox.close();
@@ -70,7 +80,10 @@ export async function bootHost(facts: LabFacts, groups: readonly string[], recor
 async function firstProcess(child: number, namespaces: boolean): Promise<number> {
   for (;;) {
     if (!namespaces) return child;
-    const found = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((name) => processStat('/proc', Number(name))).find((stat) => stat?.ppid === child && stat.comm === 'init');
+    const found = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((name) => processStat('/proc', Number(name)))
+      .find((stat) => stat?.ppid === child && stat.comm === 'init');
     if (found) return found.pid;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

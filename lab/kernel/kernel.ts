@@ -46,7 +46,13 @@ export async function startKernel(facts: LabFacts, host: Host, groups: readonly 
   let lastSweep = 0;
   const log = (entry: Parameters<typeof appendHostLog>[1]): void => appendHostLog(logFile, entry);
 
-  const container: Container = createContainer({ facts, host, groups, log, sendBuffers: () => beans.get('tcpsndbuf') ?? { held: 0, maxheld: 0, barrier: 0n, limit: 0n, failcnt: 0 } });
+  const container: Container = createContainer({
+    facts,
+    host,
+    groups,
+    log,
+    sendBuffers: () => beans.get('tcpsndbuf') ?? { held: 0, maxheld: 0, barrier: 0n, limit: 0n, failcnt: 0 },
+  });
 
   /** The container's processes: all in its cgroup, by this machine's pids; or, in a session, those that its init has started, by the host's. */
   function members(): number[] {
@@ -55,15 +61,25 @@ export async function startKernel(facts: LabFacts, host: Host, groups: readonly 
   }
 
   function count(): void {
-    const stats = members().map((pid) => processStat(groups.length > 0 ? '/proc' : host.proc, pid)).filter(isRunning);
+    const stats = members()
+      .map((pid) => processStat(groups.length > 0 ? '/proc' : host.proc, pid))
+      .filter(isRunning);
     const resident = stats.reduce((sum, stat) => sum + stat.residentPages, 0);
     const web = container.view();
     const values = {
-      numproc: stats.length, physpages: resident, oomguarpages: resident,
+      numproc: stats.length,
+      physpages: resident,
+      oomguarpages: resident,
       privvmpages: stats.reduce((sum, stat) => sum + Math.ceil(stat.virtualBytes / PAGE), 0),
       // Estimates: a shell's share of kernel memory, its open files, its directory entries.
-      kmemsize: stats.length * 38_912, numfile: stats.length * 9, dcachesize: stats.length * 5_120,
-      numtcpsock: web.sockets, tcprcvbuf: web.sockets * 16_384, numothersock: container.isRunning() ? 4 : 0, othersockbuf: container.isRunning() ? 9_280 : 0, numiptent: container.isRunning() ? 10 : 0,
+      kmemsize: stats.length * 38_912,
+      numfile: stats.length * 9,
+      dcachesize: stats.length * 5_120,
+      numtcpsock: web.sockets,
+      tcprcvbuf: web.sockets * 16_384,
+      numothersock: container.isRunning() ? 4 : 0,
+      othersockbuf: container.isRunning() ? 9_280 : 0,
+      numiptent: container.isRunning() ? 10 : 0,
     } as const;
     for (const [resource, held] of Object.entries(values)) hold(beans, resource as keyof typeof values, held);
     // In a namespace of its own everything ends with the host's first process, which is recorded.
@@ -79,7 +95,13 @@ export async function startKernel(facts: LabFacts, host: Host, groups: readonly 
       else if (text !== lastTable) replaceFile(table, text, 0o400);
       lastTable = misbehaves['beancounters'] === undefined ? text : '';
     }
-    const state = [`status=${container.isRunning() ? 'running' : 'stopped'}`, `init=${container.init()}`, `enterable=${container.view().shut ? 0 : 1}`, `groups=${groups.join(' ')}`, ''].join('\n');
+    const state = [
+      `status=${container.isRunning() ? 'running' : 'stopped'}`,
+      `init=${container.init()}`,
+      `enterable=${container.view().shut ? 0 : 1}`,
+      `groups=${groups.join(' ')}`,
+      '',
+    ].join('\n');
     if (state !== lastState) replaceFile(join(run, 'vz', id), state);
     lastState = state;
   }
@@ -101,8 +123,15 @@ export async function startKernel(facts: LabFacts, host: Host, groups: readonly 
   }
 
   const tools = serveTools({
-    requestDir: join(run, 'requests'), replyDir: join(run, 'replies'), id, conf, log,
-    beans: () => beans, container, start, tick,
+    requestDir: join(run, 'requests'),
+    replyDir: join(run, 'replies'),
+    id,
+    conf,
+    log,
+    beans: () => beans,
+    container,
+    start,
+    tick,
   });
   const watcher = watch(join(run, 'requests'), () => tools.serve());
   const timer = setInterval(() => {
@@ -113,33 +142,49 @@ export async function startKernel(facts: LabFacts, host: Host, groups: readonly 
   const misbehave = (how: Readonly<Record<string, string>>): void => {
     misbehaves = how;
     if (Object.keys(how).length === 0) rmSync(misbehaviour, { force: true });
-    else replaceFile(misbehaviour, `${Object.entries(how).map(([key, value]) => `${key}=${value}`).join('\n')}\n`);
+    else
+      replaceFile(
+        misbehaviour,
+        `${Object.entries(how)
+          .map(([key, value]) => `${key}=${value}`)
+          .join('\n')}\n`,
+      );
     write();
   };
 
-  const reset = (): Promise<void> => container.exclusively(async () => {
-    misbehave({});
-    await container.stop(tick);
-    container.dressWorkers([]);
-    writeFileSync(conf, defaultConf(id));
-    await start(null);
-    log({ what: 'scene', container: id, scene: 'quiet' });
-    tick();
-  });
+  const reset = (): Promise<void> =>
+    container.exclusively(async () => {
+      misbehave({});
+      await container.stop(tick);
+      container.dressWorkers([]);
+      writeFileSync(conf, defaultConf(id));
+      await start(null);
+      log({ what: 'scene', container: id, scene: 'quiet' });
+      tick();
+    });
 
   log({ what: 'booted' });
   await reset();
 
   return {
-    logFile, reset, misbehave,
+    logFile,
+    reset,
+    misbehave,
     state: () => {
       const web = container.view();
       const bean = beans.get('tcpsndbuf') ?? { held: 0, maxheld: 0, barrier: 0n, limit: 0n, failcnt: 0 };
       return {
-        host: facts.host, container: id, running: container.isRunning(), scene: web.scene, enterable: !web.shut, workers: web.workers, stuck: web.stuck,
+        host: facts.host,
+        container: id,
+        running: container.isRunning(),
+        scene: web.scene,
+        enterable: !web.shut,
+        workers: web.workers,
+        stuck: web.stuck,
         processes: beans.get('numproc')?.held ?? 0,
         tcpsndbuf: { held: bean.held, maxheld: bean.maxheld, barrier: Number(bean.barrier), limit: Number(bean.limit), failcnt: bean.failcnt },
-        logEnd: statSync(logFile).size, misbehaves: { ...misbehaves },
+        logEnd: statSync(logFile).size,
+        misbehaves: { ...misbehaves },
       };
     },
     play: (scene, workerArgs) => {
@@ -156,4 +201,3 @@ export async function startKernel(facts: LabFacts, host: Host, groups: readonly 
     },
   };
 }
-

@@ -17,7 +17,11 @@ export function createRecorder(facts: LabFacts, cgroup: string | null): Recorder
   let processes: ProcessId[] = [];
   return (pids) => {
     const known = new Set(processes.map((one) => one.pid));
-    const fresh = pids.filter((pid) => pid > 1 && !known.has(pid)).map(processEntry).filter((entry) => entry !== null).map(({ pid, startTicks }) => ({ pid, startTicks }));
+    const fresh = pids
+      .filter((pid) => pid > 1 && !known.has(pid))
+      .map(processEntry)
+      .filter((entry) => entry !== null)
+      .map(({ pid, startTicks }) => ({ pid, startTicks }));
     if (fresh.length === 0) return;
     processes = [...processes.filter(isAlive), ...fresh];
     replaceFile(recordFile(facts), JSON.stringify({ processes, cgroup }));
@@ -36,5 +40,12 @@ export async function endLeftBehind(facts: LabFacts): Promise<number> {
     if (gone && !alive.some(isAlive)) return alive.length;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`processes of an earlier lab in ${facts.labDir} do not end: ${alive.filter(isAlive).map((one) => one.pid).join(', ') || `see cgroup ${left.cgroup}`}`);
+  throw new Error(
+    `processes of an earlier lab in ${facts.labDir} do not end: ${
+      alive
+        .filter(isAlive)
+        .map((one) => one.pid)
+        .join(', ') || `see cgroup ${left.cgroup}`
+    }`,
+  );
 }

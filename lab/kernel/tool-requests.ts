@@ -6,7 +6,10 @@ import { isRow, type Beans } from './beancounters.js';
 import { saveLimit } from './container-conf.js';
 import type { Container } from './container.js';
 
-interface Reply { code: number; text: string }
+interface Reply {
+  code: number;
+  text: string;
+}
 
 export interface ToolPorts {
   requestDir: string;
@@ -96,11 +99,16 @@ export function serveTools(ports: ToolPorts): { serve(): void } {
   return {
     serve: () => {
       // Names that begin with a dot are still being written.
-      for (const name of readdirSync(ports.requestDir).filter((one) => !one.startsWith('.')).sort()) {
+      for (const name of readdirSync(ports.requestDir)
+        .filter((one) => !one.startsWith('.'))
+        .sort()) {
         const file = join(ports.requestDir, name);
         const words = readFileSync(file, 'utf8').split('\n').slice(0, -1);
         rmSync(file);
-        answer(words).then((answered) => reply(name, answered), (error: unknown) => reply(name, { code: 3, text: `${String(error)}\n` }));
+        answer(words).then(
+          (answered) => reply(name, answered),
+          (error: unknown) => reply(name, { code: 3, text: `${String(error)}\n` }),
+        );
       }
     },
   };

@@ -138,7 +138,9 @@ export function createWebServer(ports: WebServerPorts, surgeSince: number | null
       if (worker.state === 'stuck') ports.tell(worker.slot, 'granted');
       if (worker.state !== 'coming') worker.state = 'idle';
     }
-    const spare = all().slice(QUIET_WORKERS).map((worker) => worker.slot);
+    const spare = all()
+      .slice(QUIET_WORKERS)
+      .map((worker) => worker.slot);
     if (spare.length > 0) ports.end(spare);
   }
 
@@ -238,9 +240,13 @@ export function createWebServer(ports: WebServerPorts, surgeSince: number | null
     },
     surgeSince: () => (scene === 'quiet' ? null : since),
     view: () => ({
-      scene, workers: workers.size, stuck: stuck().length, shut,
+      scene,
+      workers: workers.size,
+      stuck: stuck().length,
+      shut,
       // It listens on one socket, and has one per client that is being answered.
-      sockets: (master === 'up' ? 1 : 0) + served(), sendBytes: all().reduce((sum, worker) => sum + worker.bytes, 0),
+      sockets: (master === 'up' ? 1 : 0) + served(),
+      sendBytes: all().reduce((sum, worker) => sum + worker.bytes, 0),
     }),
   };
 }

@@ -7,7 +7,16 @@ const fixture = readFileSync(join(import.meta.dirname, 'fixtures', 'user_beancou
 
 test('the table is the one that the kernel prints, column by column', () => {
   const beans = newBeans(new Map([['tcpsndbuf', [4_000_000n, 4_000_000n]]]));
-  for (const [resource, held] of [['kmemsize', 2_412_544], ['privvmpages', 6000], ['numproc', 62], ['physpages', 9000], ['oomguarpages', 9000], ['numtcpsock', 61], ['tcpsndbuf', 3_190_632]] as const) hold(beans, resource, held);
+  for (const [resource, held] of [
+    ['kmemsize', 2_412_544],
+    ['privvmpages', 6000],
+    ['numproc', 62],
+    ['physpages', 9000],
+    ['oomguarpages', 9000],
+    ['numtcpsock', 61],
+    ['tcpsndbuf', 3_190_632],
+  ] as const)
+    hold(beans, resource, held);
   hold(beans, 'privvmpages', 5000);
   hold(beans, 'tcpsndbuf', 663_088);
   Object.assign(beans.get('tcpsndbuf') ?? {}, { failcnt: 90_686 });

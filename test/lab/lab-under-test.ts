@@ -7,15 +7,20 @@ import type { LabFacts } from '../../lab/facts.js';
 import { prepareLab } from '../../lab/prepare.js';
 import { freePort } from '../servers.js';
 
-export interface LabUnderTest { lab: Lab; facts: LabFacts; close(): Promise<void> }
+export interface LabUnderTest {
+  lab: Lab;
+  facts: LabFacts;
+  close(): Promise<void>;
+}
 
-/** A lab of its own in a temporary directory, as this machine allows it. */
-export async function labUnderTest(): Promise<LabUnderTest> {
+/** A lab of its own in a temporary directory, as this machine allows it, or with less than that. */
+export async function labUnderTest(less: Partial<LabFacts> = {}): Promise<LabUnderTest> {
   const dir = await mkdtemp(join(tmpdir(), 'nightshift-lab-'));
-  const facts = await prepareLab({ dir, sshPort: await freePort() });
+  const facts = { ...(await prepareLab({ dir, sshPort: await freePort() })), ...less };
   const lab = await openLab(facts);
   return {
-    lab, facts,
+    lab,
+    facts,
     close: async () => {
       await lab.close();
       await rm(dir, { recursive: true, force: true });
@@ -23,7 +28,11 @@ export async function labUnderTest(): Promise<LabUnderTest> {
   };
 }
 
-export interface Ran { code: number; stdout: string; stderr: string }
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
 
 /** Runs one of the host's fake tools, under a shell of choice, on this side of the namespaces. */
 export const runTool = (facts: LabFacts, shell: readonly string[], tool: string, ...args: string[]): Promise<Ran> =>
@@ -34,6 +43,8 @@ export const run = (command: string, args: readonly string[], options: { input?:
     const child = execFile(command, args, { timeout: options.timeoutMs ?? 20_000, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
     });
+    // Who refuses early does not read to the end.
+    child.stdin?.on('error', () => undefined);
     child.stdin?.end(options.input ?? '');
   });
 

@@ -7,14 +7,27 @@ import { until } from '../until.js';
 import { labUnderTest, needs, run, runTool, type LabUnderTest } from './lab-under-test.js';
 
 let it: LabUnderTest;
-beforeAll(async () => { it = await labUnderTest(); });
-beforeEach(async () => { await it.lab.kernel.reset(); });
-afterAll(async () => { await it?.close(); });
+beforeAll(async () => {
+  it = await labUnderTest();
+});
+beforeEach(async () => {
+  await it.lab.kernel.reset();
+});
+afterAll(async () => {
+  await it?.close();
+});
 
 const conf = (ct = '204'): string => readFileSync(join(it.facts.hostDir, 'etc', 'vz', 'conf', `${ct}.conf`), 'utf8');
-const limitNow = (): string => { const { barrier, limit } = it.lab.kernel.state().tcpsndbuf; return `${barrier}:${limit}`; };
+const limitNow = (): string => {
+  const { barrier, limit } = it.lab.kernel.state().tcpsndbuf;
+  return `${barrier}:${limit}`;
+};
 
-describe.each([['dash', ['dash']], ['bash', ['bash', '--posix']], ['busybox', ['busybox', 'sh']]] as const)('under %s', (name, shell) => {
+describe.each([
+  ['dash', ['dash']],
+  ['bash', ['bash', '--posix']],
+  ['busybox', ['busybox', 'sh']],
+] as const)('under %s', (name, shell) => {
   const vzctl = (...args: string[]) => runTool(it.facts, shell, 'vzctl', ...args);
 
   test('vzctl speaks the texts and exit codes of the original', async (context) => {
@@ -28,12 +41,17 @@ describe.each([['dash', ['dash']], ['bash', ['bash', '--posix']], ['busybox', ['
     expect(await vzctl('exec2', '999', 'true')).toMatchObject({ code: 14 });
 
     expect(await vzctl('set', '204', '--tcpsndbuf', '4000000:4000000')).toEqual({
-      code: 0, stderr: '',
+      code: 0,
+      stderr: '',
       stdout: 'UB limits were set successfully\nWARNING: Settings were not saved to config and will be lost after CT restart (use --save flag)\n',
     });
     expect(limitNow()).toBe('4000000:4000000');
     expect(conf()).toContain('TCPSNDBUF="1720320:2703360"\n');
-    expect(await vzctl('set', '204', '--save', '--tcpsndbuf=4m:unlimited', '--numproc', '300')).toEqual({ code: 0, stderr: '', stdout: 'UB limits were set successfully\nCT configuration saved to /etc/vz/conf/204.conf\n' });
+    expect(await vzctl('set', '204', '--save', '--tcpsndbuf=4m:unlimited', '--numproc', '300')).toEqual({
+      code: 0,
+      stderr: '',
+      stdout: 'UB limits were set successfully\nCT configuration saved to /etc/vz/conf/204.conf\n',
+    });
     expect(conf()).toContain('TCPSNDBUF="4194304:9223372036854775807"\nNUMPROC="300:300"\n');
     for (const bad of ['abc', '12x', '1:', ':1', '-1', '1 2', '', '$(reboot)', '99999999999999999999']) {
       expect(await vzctl('set', '204', '--tcpsndbuf', bad), bad).toEqual({ code: 21, stdout: '', stderr: `Bad parameter for --tcpsndbuf: ${bad}\n` });
@@ -59,13 +77,16 @@ describe.each([['dash', ['dash']], ['bash', ['bash', '--posix']], ['busybox', ['
     expect(await vzctl('status', '204')).toMatchObject({ stdout: 'CTID 204 exist unmounted down\n' });
     expect(table()).not.toContain('204:');
     expect(await vzctl('exec2', '204', 'true')).toEqual({ code: 31, stdout: '', stderr: 'Container is not running\n' });
-    expect(await vzctl('start', '204')).toMatchObject({ code: 0, stdout: 'Starting container...\nContainer is mounted\nSetting CPU units: 1000\nContainer start in progress...\n' });
+    expect(await vzctl('start', '204')).toMatchObject({
+      code: 0,
+      stdout: 'Starting container...\nContainer is mounted\nSetting CPU units: 1000\nContainer start in progress...\n',
+    });
     expect(limitNow()).toBe('1720320:2703360');
     expect(it.lab.kernel.state()).toMatchObject({ running: true, workers: 6 });
     expect(await vzctl('restart', '204')).toMatchObject({ code: 0 });
   });
 
-  test('every call is in the host\'s log, whatever its arguments hold', async (context) => {
+  test("every call is in the host's log, whatever its arguments hold", async (context) => {
     needs(context, (await findTool(name)) !== null, `no ${name} here`);
     const from = it.lab.kernel.state().logEnd;
     const hostile = ['set', '204', '--tcpsndbuf', 'a"b\\c\n{"what":"died"}\t$(reboot)'];
@@ -92,7 +113,10 @@ describe('on request the fakes', () => {
 
   test('lie: exit 0 and the right words, without effect', async () => {
     it.lab.kernel.misbehave({ set: 'lie' });
-    expect(await vzctl('set', '204', '--save', '--tcpsndbuf', '4000000')).toMatchObject({ code: 0, stdout: 'UB limits were set successfully\nCT configuration saved to /etc/vz/conf/204.conf\n' });
+    expect(await vzctl('set', '204', '--save', '--tcpsndbuf', '4000000')).toMatchObject({
+      code: 0,
+      stdout: 'UB limits were set successfully\nCT configuration saved to /etc/vz/conf/204.conf\n',
+    });
     expect(limitNow()).toBe('1720320:2703360');
     expect(conf()).not.toContain('4000000');
   });

@@ -35,19 +35,25 @@ afterAll(async () => {
   await nats?.close();
 });
 
-interface Running { child: ChildProcess; healthPort: number; facts: LabFacts; client: LabClient; said: () => string }
+interface Running {
+  child: ChildProcess;
+  healthPort: number;
+  facts: LabFacts;
+  client: LabClient;
+  said: () => string;
+}
 const NOBODY = 65_534;
 
-/** argv in front of the program, so that it runs as that user. */
-const as = (uid: number | null): string[] => (uid === null ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups']);
+/** The program and its arguments, so that it runs as that user. */
+const as = (uid: number | null, ...argv: string[]): [string, string[]] =>
+  uid === null ? [argv[0] ?? '', argv.slice(1)] : ['setpriv', [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', ...argv]];
 
 async function prepared(uid: number | null): Promise<{ dir: string; remove(): Promise<void> }> {
   const dir = await mkdtemp(join(tmpdir(), 'nightshift-lab-'));
   await chmod(dir, 0o755);
   if (uid !== null) await chown(dir, uid, uid);
   const prepare = `import(${JSON.stringify(inCheckout('build', 'lab', 'prepare.js'))}).then((m) => m.prepareLab(${JSON.stringify({ dir, sshPort: await freePort() })}))`;
-  const [command = '', ...args] = [...as(uid), process.execPath, '-e', prepare];
-  const { code, stderr } = await run(command, args);
+  const { code, stderr } = await run(...as(uid, process.execPath, '-e', prepare));
   expect(stderr).toBe('');
   expect(code).toBe(0);
   return { dir, remove: () => rm(dir, { recursive: true, force: true }) };
@@ -57,16 +63,24 @@ async function started(dir: string, uid: number | null, site: string): Promise<R
   const facts = readLabFacts(dir);
   const healthPort = await freePort();
   const settings = join(dir, 'settings.json');
-  await writeFile(settings, JSON.stringify({ role: 'lab', site, dir, dataDir: dir, healthPort, nats: { servers: nats.url }, host: facts.host, sshPort: facts.sshPort, labDir: dir }));
-  const [command = '', ...args] = [...as(uid), process.execPath, inCheckout('build', 'lab', 'main.js'), '--settings', settings];
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  await writeFile(
+    settings,
+    JSON.stringify({ role: 'lab', site, dir, dataDir: dir, healthPort, nats: { servers: nats.url }, host: facts.host, sshPort: facts.sshPort, labDir: dir }),
+  );
+  const child = spawn(...as(uid, process.execPath, inCheckout('build', 'lab', 'main.js'), '--settings', settings), { stdio: ['ignore', 'pipe', 'pipe'] });
   children.add(child);
   let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { said += chunk.toString(); });
-  await until(async () => {
-    if (child.exitCode !== null) throw new Error(`the lab ended: ${said}`);
-    return (await fetch(`http://127.0.0.1:${healthPort}/healthz`)).ok;
-  }, { timeoutMs: 15_000, what: 'the lab is healthy' });
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+  await until(
+    async () => {
+      if (child.exitCode !== null) throw new Error(`the lab ended: ${said}`);
+      return (await fetch(`http://127.0.0.1:${healthPort}/healthz`)).ok;
+    },
+    { timeoutMs: 15_000, what: 'the lab is healthy' },
+  );
   const client = labClient(nc, site);
   await until(() => client.state().catch(() => null), { what: 'it answers' });
   return { child, healthPort, facts, client, said: () => said };
@@ -80,14 +94,18 @@ async function ended({ child, said }: Running, signal: NodeJS.Signals): Promise<
 }
 
 /** Everything whose command line names this directory. */
-const ofDir = (dir: string): number[] => processTable().map(({ pid }) => pid).filter((pid) => {
-  try {
-    return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(dir);
-  } catch {
-    return false;
-  }
-});
-const cgroups = (dir: string): string[] => ['pids', 'memory', 'cpu', 'freezer', '.'].map((one) => join('/sys/fs/cgroup', one, cgroupName(dir))).filter(existsSync);
+const ofDir = (dir: string): number[] =>
+  processTable()
+    .map(({ pid }) => pid)
+    .filter((pid) => {
+      try {
+        return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(dir);
+      } catch {
+        return false;
+      }
+    });
+const cgroups = (dir: string): string[] =>
+  ['pids', 'memory', 'cpu', 'freezer', '.'].map((one) => join('/sys/fs/cgroup', one, cgroupName(dir))).filter(existsSync);
 
 test('an orderly end leaves nothing: no process, no cgroup, nobody listening', async () => {
   const { dir, remove } = await prepared(null);
@@ -152,21 +170,27 @@ test('without root it is the same outage: a POSIX session stands for the cgroup,
   expect(facts.notes.join('\n')).toMatch(/no root: a POSIX session stands for the container's cgroup/);
   // The shell of nobody runs no commands, so sshd could let nobody do anything.
   if (uid !== null) expect(facts).toMatchObject({ transport: 'local', keyFile: null });
-  const vzctl = (...args: string[]) => { const [command = '', ...rest] = [...as(uid), join(facts.hostDir, 'usr', 'sbin', 'vzctl'), ...args]; return run(command, rest); };
+  const vzctl = (...args: string[]) => run(...as(uid, join(facts.hostDir, 'usr', 'sbin', 'vzctl'), ...args));
 
   await lab.client.play({ scene: 'surge' });
   await until(async () => !(await lab.client.state()).enterable, { what: 'it runs away' });
-  const init = processTable().find(({ pid, session }) => pid === session && ofDir(dir).includes(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/vz/private/204/sbin/init'));
+  const init = processTable().find(
+    ({ pid, session }) => pid === session && ofDir(dir).includes(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/vz/private/204/sbin/init'),
+  );
   const members = processTable().filter(({ session }) => session === init?.pid);
   expect(members).toHaveLength(62);
   expect((await lab.client.state()).processes).toBe(62);
   if (uid !== null) expect(readdirSync(`/proc/${init?.pid}`).length > 0 && readFileSync(`/proc/${init?.pid}/status`, 'utf8')).toContain(`Uid:\t${uid}\t`);
 
   // The helper as the effector would start it on this machine; it enters, kills nothing here, and sees what we see.
-  const [command = '', ...args] = [...as(uid), 'sh', facts.helperFile, '--conf', facts.helperConfigFile];
-  const look = await run(command, args, { input: 'nightshift 1\nverb look\nengine openvz\ncontainer 204\nwant processes\nwant counters\nwant enter\nenter-ms 300\nend\n' });
+  const look = await run(...as(uid, 'sh', facts.helperFile, '--conf', facts.helperConfigFile), {
+    input: 'nightshift 1\nverb look\nengine openvz\ncontainer 204\nwant processes\nwant counters\nwant enter\nenter-ms 300\nend\n',
+  });
   expect(look.stdout).toContain('enter no\n');
-  const burning = look.stdout.split('\n').filter((line) => /^process .* R .* httpd$/.test(line)).map((line) => Number(line.split(' ')[1]));
+  const burning = look.stdout
+    .split('\n')
+    .filter((line) => /^process .* R .* httpd$/.test(line))
+    .map((line) => Number(line.split(' ')[1]));
   expect(burning.length).toBeGreaterThanOrEqual(30);
   for (const pid of burning.slice(0, 20)) process.kill(pid, 'SIGKILL');
   await until(async () => (await lab.client.state()).enterable, { what: 'it can be entered again' });

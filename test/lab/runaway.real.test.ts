@@ -6,8 +6,12 @@ import { until } from '../until.js';
 import { labUnderTest, needs, run, type LabUnderTest } from './lab-under-test.js';
 
 let it: LabUnderTest;
-beforeAll(async () => { it = await labUnderTest(); });
-afterAll(async () => { await it?.close(); });
+beforeAll(async () => {
+  it = await labUnderTest();
+});
+afterAll(async () => {
+  await it?.close();
+});
 
 const state = () => it.lab.kernel.state();
 const logged = (from: number): HostLogLine[] => readHostLog(it.lab.kernel.logFile, from).lines;
@@ -16,16 +20,36 @@ const logged = (from: number): HostLogLine[] => readHostLog(it.lab.kernel.logFil
 async function helper(...lines: string[]): Promise<string[]> {
   const { facts } = it;
   const request = `${['nightshift 1', ...lines, 'end'].join('\n')}\n`;
-  const argv = facts.transport === 'local'
-    ? ['sh', facts.helperFile, '--conf', facts.helperConfigFile]
-    : ['ssh', '-F', 'none', '-T', '-i', facts.keyFile ?? '', '-p', String(facts.sshPort), '-o', `UserKnownHostsFile=${facts.knownHostsFile}`, '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=yes', `${facts.user}@127.0.0.1`];
+  const argv =
+    facts.transport === 'local'
+      ? ['sh', facts.helperFile, '--conf', facts.helperConfigFile]
+      : [
+          'ssh',
+          '-F',
+          'none',
+          '-T',
+          '-i',
+          facts.keyFile ?? '',
+          '-p',
+          String(facts.sshPort),
+          '-o',
+          `UserKnownHostsFile=${facts.knownHostsFile}`,
+          '-o',
+          'BatchMode=yes',
+          '-o',
+          'StrictHostKeyChecking=yes',
+          `${facts.user}@127.0.0.1`,
+        ];
   const { stdout, stderr, code } = await run(argv[0] ?? '', argv.slice(1), { input: request });
   expect(code, stderr).toBe(0);
   return stdout.split('\n');
 }
 const target = ['engine openvz', 'container 204'];
 const processes = (answer: readonly string[]): { pid: number; ticks: number; comm: string; state: string }[] =>
-  answer.filter((line) => line.startsWith('process ')).map((line) => line.split(' ')).map((w) => ({ pid: Number(w[1]), ticks: Number(w[2]), state: w[5] ?? '', comm: w[9] ?? '' }));
+  answer
+    .filter((line) => line.startsWith('process '))
+    .map((line) => line.split(' '))
+    .map((w) => ({ pid: Number(w[1]), ticks: Number(w[2]), state: w[5] ?? '', comm: w[9] ?? '' }));
 
 /** vzctl as root of the host would call it: inside the host's namespaces, where it has some. */
 const vzctl = (...args: string[]) => {
@@ -58,12 +82,18 @@ test('the whole outage, from quiet to the figure of the seed, by the road that t
 
   // Killing enough of them from the host lets one in.
   const killed = burning.slice(0, 20);
-  if (it.facts.namespaces) expect((await run('nsenter', ['-t', String(it.lab.hostPid), '-p', '-m', '--', 'kill', '-KILL', ...killed.map(({ pid }) => String(pid))])).code).toBe(0);
+  if (it.facts.namespaces)
+    expect((await run('nsenter', ['-t', String(it.lab.hostPid), '-p', '-m', '--', 'kill', '-KILL', ...killed.map(({ pid }) => String(pid))])).code).toBe(0);
   else for (const { pid } of killed) process.kill(pid, 'SIGKILL');
   await until(() => state().enterable, { what: 'the container can be entered again' });
   expect((await vzctl('exec2', '204', 'true')).code).toBe(0);
-  const deaths = await until(() => { const d = logged(began).filter((line) => line.what === 'died'); return d.length >= 20 && d; });
-  expect(deaths.map(({ pid, startTicks, signal, by, comm }) => `${pid} ${startTicks} ${signal} ${by} ${comm}`).toSorted()).toEqual(killed.map(({ pid, ticks }) => `${pid} ${ticks} 9 outside httpd`).toSorted());
+  const deaths = await until(() => {
+    const d = logged(began).filter((line) => line.what === 'died');
+    return d.length >= 20 && d;
+  });
+  expect(deaths.map(({ pid, startTicks, signal, by, comm }) => `${pid} ${startTicks} ${signal} ${by} ${comm}`).toSorted()).toEqual(
+    killed.map(({ pid, ticks }) => `${pid} ${ticks} 9 outside httpd`).toSorted(),
+  );
 
   // A restart alone does not help.
   const restarted = await vzctl('exec2', '204', 'service', 'httpd', 'restart');
@@ -80,11 +110,16 @@ test('the whole outage, from quiet to the figure of the seed, by the road that t
   await until(() => state().stuck === 0 && state().tcpsndbuf.held === 3_190_632, { what: 'everybody has a buffer' });
   expect(state().tcpsndbuf).toMatchObject({ held: 3_190_632, maxheld: 3_190_632 });
   const flat = state().tcpsndbuf.failcnt;
-  await until(async () => processes(await helper('verb look', ...target, 'want processes')).filter(({ state: s, comm }) => comm === 'httpd' && s === 'R').length === 0, { what: 'nobody burns any more' });
+  await until(
+    async () => processes(await helper('verb look', ...target, 'want processes')).filter(({ state: s, comm }) => comm === 'httpd' && s === 'R').length === 0,
+    { what: 'nobody burns any more' },
+  );
   expect(state().tcpsndbuf.failcnt).toBe(flat);
 
   // What is saved survives the container's restart.
-  expect((await vzctl('set', '204', '--save', '--tcpsndbuf', '2275124:3575194')).stdout).toBe('UB limits were set successfully\nCT configuration saved to /etc/vz/conf/204.conf\n');
+  expect((await vzctl('set', '204', '--save', '--tcpsndbuf', '2275124:3575194')).stdout).toBe(
+    'UB limits were set successfully\nCT configuration saved to /etc/vz/conf/204.conf\n',
+  );
   expect(readFileSync(join(it.facts.hostDir, 'etc', 'vz', 'conf', '204.conf'), 'utf8')).toContain('TCPSNDBUF="2275124:3575194"\n');
   expect((await vzctl('restart', '204')).code).toBe(0);
   expect(state().tcpsndbuf).toMatchObject({ barrier: 2_275_124, limit: 3_575_194 });
@@ -101,16 +136,23 @@ test('the whole outage, from quiet to the figure of the seed, by the road that t
 
 test('the counters are those of the processes that ps shows', async () => {
   await it.lab.kernel.reset();
-  const table = readFileSync(join(it.facts.hostDir, 'proc', 'user_beancounters'), 'utf8');
-  const held = (resource: string): number => Number(new RegExp(`^\\s+(?:204: )?${resource}\\s+(\\d+)`, 'm').exec(table)?.[1]);
+  const held = (resource: string): number =>
+    Number(new RegExp(`^\\s+(?:204: )?${resource}\\s+(\\d+)`, 'm').exec(readFileSync(join(it.facts.hostDir, 'proc', 'user_beancounters'), 'utf8'))?.[1]);
+  await until(() => state().processes === 8);
   const { stdout } = await run('ps', ['-e', '-o', 'ppid=,pid=,rss=,comm=']);
-  const rows = stdout.split('\n').map((line) => line.trim().split(/\s+/)).filter((row) => row.length === 4).map(([ppid, pid, rss, comm]) => ({ ppid: Number(ppid), pid: Number(pid), rss: Number(rss), comm }));
+  const rows = stdout
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((row) => row.length === 4)
+    .map(([ppid, pid, rss, comm]) => ({ ppid: Number(ppid), pid: Number(pid), rss: Number(rss), comm }));
   const init = rows.find(({ ppid, comm }) => ppid === it.lab.hostPid && comm === 'init');
   const members = rows.filter(({ pid, ppid }) => pid === init?.pid || ppid === init?.pid);
-  expect(members.map(({ comm }) => comm).toSorted()).toEqual([...Array.from({ length: 7 }, () => 'httpd'), 'init']);
+  expect(members.filter(({ comm }) => comm === 'httpd')).toHaveLength(7);
+  expect(members).toHaveLength(8);
   expect(held('numproc')).toBe(members.length);
   const pages = members.reduce((sum, { rss }) => sum + rss / 4, 0);
-  expect(Math.abs(held('physpages') - pages)).toBeLessThan(pages * 0.1);
+  // A shell that has just been started still grows while it is looked at; the next count has the rest.
+  await until(() => Math.abs(held('physpages') - pages) < pages * 0.1, { what: 'the pages are those of the processes' });
   // A worker is small: about a megabyte and a half.
   expect(members.every(({ rss }) => rss < 4096)).toBe(true);
   expect(statSync(join(it.facts.hostDir, 'proc', 'user_beancounters')).mode & 0o777).toBe(0o400);
@@ -126,7 +168,26 @@ test('a member of the container is one for vzpid, everybody else is the host', a
 test('the key that counts may count and nothing else', async (context) => {
   const { facts } = it;
   needs(context, facts.transport === 'ssh', 'no sshd here');
-  const ssh = (input: string, ...command: string[]) => run('ssh', ['-F', 'none', '-T', '-i', facts.countersKeyFile ?? '', '-p', String(facts.sshPort), '-o', `UserKnownHostsFile=${facts.knownHostsFile}`, '-o', 'BatchMode=yes', `${facts.user}@127.0.0.1`, ...command], { input });
+  const ssh = (input: string, ...command: string[]) =>
+    run(
+      'ssh',
+      [
+        '-F',
+        'none',
+        '-T',
+        '-i',
+        facts.countersKeyFile ?? '',
+        '-p',
+        String(facts.sshPort),
+        '-o',
+        `UserKnownHostsFile=${facts.knownHostsFile}`,
+        '-o',
+        'BatchMode=yes',
+        `${facts.user}@127.0.0.1`,
+        ...command,
+      ],
+      { input },
+    );
   expect((await ssh('nightshift 1\nverb counters\nend\n')).stdout).toContain('file beancounters\n| Version: 2.5\n');
   expect((await ssh('nightshift 1\nverb look\nengine openvz\ncontainer 204\nend\n')).stdout).toContain('result refused counters-only');
   expect((await ssh('nightshift 1\nverb counters\nend\n', 'cat', '/etc/shadow')).stdout).toContain('result refused command-given');
@@ -134,7 +195,17 @@ test('the key that counts may count and nothing else', async (context) => {
 
 test('the host has namespaces of its own, and its sshd sees only its own processes', async (context) => {
   needs(context, it.facts.namespaces, 'no namespaces here: they need root');
-  const { stdout } = await run('nsenter', ['-t', String(it.lab.hostPid), '-p', '-m', '-u', '--', 'sh', '-c', 'hostname; ls /proc | grep -c "^[0-9]"; cat /proc/1/comm']);
+  const { stdout } = await run('nsenter', [
+    '-t',
+    String(it.lab.hostPid),
+    '-p',
+    '-m',
+    '-u',
+    '--',
+    'sh',
+    '-c',
+    'hostname; ls /proc | grep -c "^[0-9]"; cat /proc/1/comm',
+  ]);
   const [name, count, first] = stdout.split('\n');
   expect([name, first]).toEqual(['dauntless', 'init']);
   expect(Number(count)).toBeLessThan(20);

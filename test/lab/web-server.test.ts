@@ -3,30 +3,65 @@ import type { Bean } from '../../lab/kernel/beancounters.js';
 import { createWebServer, MAX_CLIENTS, type WebServer } from '../../lab/kernel/web-server.js';
 
 /** The model alone, with a clock of its own and processes that come and go at once. */
-function apache(): { web: WebServer; bean: Bean; run(ms: number): void; kill(slots: number[]): void; restart(): void; living: Set<number>; spinning: Set<number> } {
+function apache(): {
+  web: WebServer;
+  bean: Bean;
+  run(ms: number): void;
+  kill(slots: number[]): void;
+  restart(): void;
+  living: Set<number>;
+  spinning: Set<number>;
+} {
   const bean: Bean = { held: 0, maxheld: 0, barrier: 1_720_320n, limit: 2_703_360n, failcnt: 0 };
   const living = new Set<number>();
   const spinning = new Set<number>();
   let now = 1_000_000;
-  let come: number[] = [];
-  let go: number[] = [];
-  const web = createWebServer({
-    spawn: (slot) => come.push(slot),
-    tell: (slot, word) => (word === 'refused' ? spinning.add(slot) : spinning.delete(slot)),
-    end: (slots) => go.push(...slots),
-    sendBuffers: () => bean,
-  }, null);
+  const come: number[] = [];
+  const go: number[] = [];
+  const web = createWebServer(
+    {
+      spawn: (slot) => come.push(slot),
+      tell: (slot, word) => (word === 'refused' ? spinning.add(slot) : spinning.delete(slot)),
+      end: (slots) => go.push(...slots),
+      sendBuffers: () => bean,
+    },
+    null,
+  );
   const settle = (): void => {
-    for (const slot of come.splice(0)) { living.add(slot); web.came(slot); }
-    for (const slot of go.splice(0)) { living.delete(slot); spinning.delete(slot); web.gone(slot); }
+    for (const slot of come.splice(0)) {
+      living.add(slot);
+      web.came(slot);
+    }
+    for (const slot of go.splice(0)) {
+      living.delete(slot);
+      spinning.delete(slot);
+      web.gone(slot);
+    }
   };
-  const run = (ms: number): void => { for (const end = now + ms; now < end; now += 200) { settle(); web.step(now); } };
+  const run = (ms: number): void => {
+    for (const end = now + ms; now < end; now += 200) {
+      settle();
+      web.step(now);
+    }
+  };
   web.start(now);
   run(1000);
   return {
-    web, bean, run, living, spinning,
-    kill: (slots) => { go.push(...slots); settle(); },
-    restart: () => { web.stop(); settle(); web.start(now); settle(); },
+    web,
+    bean,
+    run,
+    living,
+    spinning,
+    kill: (slots) => {
+      go.push(...slots);
+      settle();
+    },
+    restart: () => {
+      web.stop();
+      settle();
+      web.start(now);
+      settle();
+    },
   };
 }
 
@@ -42,7 +77,10 @@ test('a surge piles up to MaxClients; refusals come all at once, and from then o
   const { web, run, bean, spinning } = apache();
   web.play('surge', 1_001_000);
   const seen: { failcnt: number; shut: boolean }[] = [];
-  for (let i = 0; i < 40; i += 1) { run(200); seen.push({ failcnt: bean.failcnt, shut: web.view().shut }); }
+  for (let i = 0; i < 40; i += 1) {
+    run(200);
+    seen.push({ failcnt: bean.failcnt, shut: web.view().shut });
+  }
   expect(web.view()).toMatchObject({ workers: MAX_CLIENTS, stuck: 40 });
   expect(spinning.size).toBe(40);
   expect(bean.held).toBe(20 * 132_943);
