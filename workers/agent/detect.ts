@@ -35,11 +35,14 @@ export interface Spike {
   gapMs: number;
 }
 
+/** What has to be remembered of a counter. The rest of a row is garbage as soon as it has been looked at, which keeps the agent's memory small. */
+type Count = Pick<CounterRow, 'resource' | 'failcnt' | 'stallMicros'>;
+
 interface Seen {
   source: SourceName;
   container: string;
   /** Null: what comes next is a first sight. */
-  rows: readonly CounterRow[] | null;
+  counts: readonly Count[] | null;
   readMs: number;
   /** Good samples of its source in a row in which it did not stand. */
   missed: number;
@@ -75,7 +78,7 @@ export function detect(before: DetectState, sample: RawSample, thresholds: Thres
   const findings: Finding[] = [];
   const rebooted = before.bootId !== null && sample.bootId !== null && before.bootId !== sample.bootId;
   const seen = new Map<string, Seen>(before.seen);
-  if (rebooted) for (const [key, was] of seen) seen.set(key, { ...was, rows: null });
+  if (rebooted) for (const [key, was] of seen) seen.set(key, { ...was, counts: null });
 
   for (const source of SOURCES) {
     const table = sample.tables[source];
@@ -104,7 +107,7 @@ export function resumeSpikes(spikes: ReturnType<typeof openSpikes>, nowMs: numbe
   const seen = new Map<string, Seen>();
   for (const { source, container, resource } of spikes) {
     const key = `${source} ${container}`;
-    const was = seen.get(key) ?? { source, container, rows: null, readMs: nowMs, missed: 0, spikes: new Map() };
+    const was = seen.get(key) ?? { source, container, counts: null, readMs: nowMs, missed: 0, spikes: new Map() };
     seen.set(key, { ...was, spikes: new Map(was.spikes).set(resource, { lastRiseMs: nowMs, lastSaidMs: nowMs, unsaid: 0, gapMs: FIRST_GAP_MS }) });
   }
   return { ...NOTHING_SEEN, seen };
@@ -113,12 +116,12 @@ export function resumeSpikes(spikes: ReturnType<typeof openSpikes>, nowMs: numbe
 /** Null: nothing is known of it that was not known before. */
 function readContainer(was: Seen | undefined, source: SourceName, { container, rows }: ContainerReading, now: number, thresholds: Thresholds, findings: Finding[]): Seen | null {
   if (rows === null) return was === undefined ? null : { ...was, missed: 0 };
-  const before = was?.rows ?? null;
+  const before = was?.counts ?? null;
   const spikes = was?.spikes ?? NO_SPIKES;
   if (before === null || fell(before, rows)) {
     // Whether a spike still lasts is not known before the new counters have been watched for a while.
     const watchedFromNow = new Map([...spikes].map(([resource, spike]) => [resource, { ...spike, lastRiseMs: now }]));
-    return { source, container, rows, readMs: now, missed: 0, spikes: watchedFromNow };
+    return { source, container, counts: rows.map(countOf), readMs: now, missed: 0, spikes: watchedFromNow };
   }
   const sinceReadMs = now - was!.readMs;
   let after: Map<Resource, Spike> | null = null;
@@ -148,24 +151,29 @@ function readContainer(was: Seen | undefined, source: SourceName, { container, r
       after.set(row.resource, { ...spike, lastRiseMs, unsaid });
     }
   }
-  return { source, container, rows, readMs: now, missed: 0, spikes: after ?? spikes };
+  return { source, container, counts: same(before, rows) ? before : rows.map(countOf), readMs: now, missed: 0, spikes: after ?? spikes };
 }
 
 const NO_SPIKES: ReadonlyMap<Resource, Spike> = new Map();
 const seconds = (ms: number): number => Math.min(LONGEST_SECONDS, Math.max(ms, 1) / 1000);
 
+const countOf = ({ resource, failcnt, stallMicros }: CounterRow): Count => (stallMicros === undefined ? { resource, failcnt } : { resource, failcnt, stallMicros });
+
+const same = (before: readonly Count[], rows: readonly CounterRow[]): boolean =>
+  before.length === rows.length && rows.every((row, i) => before[i]?.resource === row.resource && before[i]?.failcnt === row.failcnt && before[i]?.stallMicros === row.stallMicros);
+
 /** The row of the same resource in the sample before; the kernel keeps their order. */
-const earlier = (before: readonly CounterRow[], row: CounterRow, i: number): CounterRow | undefined =>
+const earlier = (before: readonly Count[], row: CounterRow, i: number): Count | undefined =>
   before[i]?.resource === row.resource ? before[i] : before.find((r) => r.resource === row.resource);
 
 /** One counter of it fell: it is another container by the same name, and all of its counters began anew. */
-const fell = (before: readonly CounterRow[], rows: readonly CounterRow[]): boolean =>
+const fell = (before: readonly Count[], rows: readonly CounterRow[]): boolean =>
   rows.some((row, i) => {
     const was = earlier(before, row, i);
     return was !== undefined && (row.failcnt < was.failcnt || (row.stallMicros ?? 0) < (was.stallMicros ?? 0));
   });
 
-function riseOf(was: CounterRow | undefined, row: CounterRow, sinceMs: number): number {
+function riseOf(was: Count | undefined, row: CounterRow, sinceMs: number): number {
   if (was === undefined) return 0;
   const refused = row.failcnt - was.failcnt;
   const stalled = was.stallMicros !== undefined && row.stallMicros !== undefined && row.stallMicros - was.stallMicros >= STALL_SHARE * sinceMs * 1000 && row.stallMicros > was.stallMicros;
@@ -176,7 +184,7 @@ function missing(seen: Map<string, Seen>, key: string, was: Seen, now: number): 
   const missed = was.missed + 1;
   if (missed < GONE_AFTER_SAMPLES) seen.set(key, { ...was, missed });
   else if (was.spikes.size === 0 || now - was.readMs > FORGET_SPIKE_AFTER_MS) seen.delete(key);
-  else seen.set(key, { ...was, rows: null, missed });
+  else seen.set(key, { ...was, counts: null, missed });
 }
 
 function readLoad(before: Pick<DetectState, 'loads' | 'loadSaidMs'>, sample: RawSample, { host }: Thresholds, findings: Finding[]): Pick<DetectState, 'loads' | 'loadSaidMs'> {

@@ -12,7 +12,6 @@ import { createLocalSource } from './local-source.js';
 import { METRICS_CONTENT_TYPE, metricsText } from './metrics-text.js';
 import { sampleForEver } from './sample-for-ever.js';
 import { createSpikesFile } from './spikes-file.js';
-import { createSshSource } from './ssh-source.js';
 import { viaSshOf } from './via-ssh-of.js';
 
 /** How long an orderly end waits for the stream to take what is left. The rest stays on disk. */
@@ -44,7 +43,8 @@ const connecting = connectNats({
   onStatus: ({ type, detail }) => { if (type !== 'not-connected' && type !== 'reconnecting') log.info({ nats: type }, `nats: ${type} ${detail}`); },
 });
 const publisher = openEventPublisher({ nc: connecting, spool, log });
-const source = viaSsh === null ? createLocalSource(settings.sources) : createSshSource({ viaSsh, cgroups: settings.sources.containers, controlDir: settings.dataDir });
+// What SSH takes is loaded only where it is used: this process is to be small.
+const source = viaSsh === null ? createLocalSource(settings.sources) : (await import('./ssh-source.js')).createSshSource({ viaSsh, cgroups: settings.sources.containers });
 const spikes = createSpikesFile(join(settings.dataDir, 'spikes.json'), (problem) => log.warn(problem));
 
 const seen = { samples: 0, unread: 0, events: 0, refused: 0, lastGoodMs: performance.now(), lastTookMs: 0, containers: 0, blindSources: '' };

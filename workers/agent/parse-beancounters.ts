@@ -11,17 +11,19 @@ const SPACE = 32;
 const ZERO = 48;
 const NINE = 57;
 const COLON = 58;
-/** uid, resource, held, maxheld, barrier, limit, failcnt. */
+/** held, maxheld, barrier, limit, failcnt. */
 const NUMBERS = 5;
+const HOST_ITSELF = '0';
 const HEAD = 'Version: 2.';
+const HEADING = /^ *uid +resource +held +maxheld +barrier +limit +failcnt *\n$/;
 
 /**
  * Reads `/proc/user_beancounters`, version 2.5: two lines of heading, then the rows of each container, whose number stands before a colon on its
  * first row only. Columns are padded to 20 (64-bit kernels) or 10 (32-bit), and wider when a value is, so they are told apart by spaces. Rows named
  * `dummy` are holes in the kernel's numbering. Container 0 is the host itself and is left out.
  *
- * A file cut anywhere is refused whole, never taken for containers that went away or counters that fell: the last row must end, each row must have all
- * its figures, and all containers must have equally many rows (the kernel prints the same list for each), no fewer than `atLeastRows` when the caller
+ * A file cut anywhere is refused whole, never taken for containers that went away or counters that fell: each row must have all its
+ * figures and be as long as the heading, and all containers must have equally many rows (the kernel prints the same list for each), no fewer than `atLeastRows` when the caller
  * has seen more before.
  * Works on bytes: a host with 200 containers prints 600 KB a second.
  */
@@ -32,51 +34,40 @@ export function parseBeancounters(file: Buffer, atLeastRows = 0): Beancounters {
   if (file.toString('latin1', 0, Math.min(end, HEAD.length)) !== HEAD) return { ok: false, problem: 'no "Version: 2.x" in the first line' };
   const second = file.indexOf(LINE_FEED) + 1;
   let at = file.indexOf(LINE_FEED, second) + 1;
-  if (at === 0) return { ok: false, problem: 'no heading' };
+  if (at === 0 || !HEADING.test(file.toString('latin1', second, Math.min(at, second + 1000)))) return { ok: false, problem: 'no heading in the second line' };
   const width = at - second;
-  let rowFrom = at;
 
-  const containers: ContainerReading[] = [];
-  const strange: string[] = [];
+  // Figures first, rows when somebody looks at them: five thousand objects a second that live until the next one cost more than reading the file.
+  const mostRows = Math.ceil((end - at) / width);
+  const figures = new Float64Array(mostRows * NUMBERS);
+  const known = new Int8Array(mostRows);
+  const blocks: { name: string; from: number; to: number }[] = [];
   const seen = new Set<string>();
-  let rows: CounterRow[] = [];
-  let rowCount = 0;
-  let rowsOfEach = -1;
-  let name: string | null = null;
+  let row = 0;
   let guess = 0;
 
   while (at < end) {
-    rowFrom = at;
+    const rowFrom = at;
     while (file[at] === SPACE) at += 1;
     let from = at;
     while (isInk(file[at])) at += 1;
 
     if (at > from && file[at - 1] === COLON) {
-      if (name !== null && rowsOfEach !== -1 && rowCount !== rowsOfEach) return uneven(name, rowCount, rowsOfEach);
-      if (name !== null) rowsOfEach = rowCount;
-      name = file.toString('latin1', from, at - 1);
+      const name = file.toString('latin1', from, at - 1);
       if (seen.has(name)) return { ok: false, problem: `container ${JSON.stringify(name)} stands there twice` };
       seen.add(name);
-      rows = [];
-      rowCount = 0;
+      blocks.push({ name, from: row, to: row });
       guess = 0;
-      if (name !== '0') {
-        if (containerId.safeParse(name).success) containers.push({ container: name, rows });
-        else strange.push(name);
-      }
       while (file[at] === SPACE) at += 1;
       from = at;
       while (isInk(file[at])) at += 1;
     }
-    if (name === null || at === from) return { ok: false, problem: `no container or resource at byte ${from}` };
-    const known = resourceAt(file, from, at, guess);
-    if (known >= 0) guess = known + 1;
+    const block = blocks[blocks.length - 1];
+    if (block === undefined || at === from) return { ok: false, problem: `no container or resource at byte ${from}` };
+    const resource = resourceAt(file, from, at, guess);
+    if (resource >= 0) guess = resource + 1;
 
     let column = 0;
-    let held = 0;
-    let barrier = 0;
-    let limit = 0;
-    let failcnt = 0;
     for (; column < NUMBERS; column += 1) {
       while (file[at] === SPACE) at += 1;
       const start = at;
@@ -86,27 +77,40 @@ export function parseBeancounters(file: Buffer, atLeastRows = 0): Beancounters {
         at += 1;
       }
       if (at === start) break;
-      if (value > MOST) value = MOST;
-      if (column === 0) held = value;
-      else if (column === 2) barrier = value;
-      else if (column === 3) limit = value;
-      else if (column === 4) failcnt = value;
+      figures[row * NUMBERS + column] = value > MOST ? MOST : value;
     }
     while (file[at] === SPACE) at += 1;
-    if (column < NUMBERS || file[at] !== LINE_FEED) return { ok: false, problem: `a row of container ${name} has not its five figures` };
+    if (column < NUMBERS || file[at] !== LINE_FEED) return { ok: false, problem: `a row of container ${block.name} has not its five figures` };
     at += 1;
-    rowCount += 1;
-    if (known >= 0) rows.push({ resource: NAMES[known]!.resource, held, barrier, limit, failcnt });
+    // Rows are padded like the heading: a shorter one has lost digits, and its last figure with them.
+    if (at - rowFrom < width) return { ok: false, problem: `a row of container ${block.name} has ${at - rowFrom} bytes, the heading ${width}: the file is half-written` };
+    known[row] = resource;
+    row += 1;
+    block.to = row;
   }
-  if (name !== null && rowsOfEach !== -1 && rowCount !== rowsOfEach) return uneven(name, rowCount, rowsOfEach);
-  if (name !== null && rowCount < atLeastRows) return uneven(name, rowCount, atLeastRows);
-  // Rows are padded like the heading: a shorter last one has lost digits, and its last figure with them.
-  if (end - rowFrom < width) return { ok: false, problem: `the last row has ${end - rowFrom} bytes, the heading ${width}: the file is half-written` };
-  return { ok: true, containers, rowsOfEach: rowCount, strange };
+
+  const rowsOfEach = Math.max(atLeastRows, ...blocks.map((b) => b.to - b.from));
+  const short = blocks.find((b) => b.to - b.from < rowsOfEach);
+  if (short !== undefined) return { ok: false, problem: `container ${short.name} has ${short.to - short.from} rows, others ${rowsOfEach}: the file is half-written` };
+  const containers: ContainerReading[] = [];
+  const strange: string[] = [];
+  for (const { name, from, to } of blocks) {
+    if (name === HOST_ITSELF) continue;
+    if (containerId.safeParse(name).success) containers.push({ container: name, get rows() { return rowsOf(figures, known, from, to); } });
+    else strange.push(name);
+  }
+  return { ok: true, containers, rowsOfEach, strange };
 }
 
-const uneven = (name: string, rows: number, rowsOfOthers: number): Beancounters =>
-  ({ ok: false, problem: `container ${name} has ${rows} rows, others ${rowsOfOthers}: the file is half-written` });
+function rowsOf(figures: Float64Array, known: Int8Array, from: number, to: number): CounterRow[] {
+  const rows: CounterRow[] = [];
+  for (let row = from; row < to; row += 1) {
+    const name = NAMES[known[row]!];
+    const at = row * NUMBERS;
+    if (name !== undefined) rows.push({ resource: name.resource, held: figures[at]!, barrier: figures[at + 2]!, limit: figures[at + 3]!, failcnt: figures[at + 4]! });
+  }
+  return rows;
+}
 
 const isInk = (byte: number | undefined): boolean => byte !== undefined && byte > SPACE;
 

@@ -7,7 +7,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 export interface SmallFiles {
   /** The whole content, or null when there is no such file (any more). Other errors are thrown. */
   text(path: string): string | null;
-  /** The whole content; it stays as it is until the second-next call that succeeds. Throws when it cannot be read or is larger than `mostBytes`. */
+  /** The whole content; it is the same one at each call. Throws when it cannot be read or is larger than `mostBytes`. */
   bytes(path: string, mostBytes: number): Buffer;
 }
 
@@ -15,8 +15,7 @@ export interface SmallFiles {
 export function openSmallFiles({ keepOpen }: { keepOpen: boolean }): SmallFiles & { close(): void } {
   const small = Buffer.allocUnsafe(4096);
   const handles = new Map<string, number>();
-  let handedOut = Buffer.allocUnsafe(64 * 1024);
-  let spare = Buffer.allocUnsafe(64 * 1024);
+  let large = Buffer.allocUnsafe(64 * 1024);
 
   function text(path: string): string | null {
     const kept = handles.get(path);
@@ -56,20 +55,18 @@ export function openSmallFiles({ keepOpen }: { keepOpen: boolean }): SmallFiles 
     try {
       let length = 0;
       for (;;) {
-        if (length === spare.length) {
+        if (length === large.length) {
           if (length >= mostBytes) throw new Error(`${path} is larger than ${mostBytes} bytes`);
-          const larger = Buffer.allocUnsafe(Math.min(mostBytes, spare.length * 2));
-          spare.copy(larger);
-          spare = larger;
+          const larger = Buffer.allocUnsafe(Math.min(mostBytes, large.length * 2));
+          large.copy(larger);
+          large = larger;
         }
         // A seq_file hands out a page or so at a time.
-        const read = readSync(handle, spare, length, spare.length - length, null);
+        const read = readSync(handle, large, length, large.length - length, null);
         if (read === 0) break;
         length += read;
       }
-      // Only now: a read that failed half-way must not touch what the last good one handed out.
-      [handedOut, spare] = [spare, handedOut];
-      return handedOut.subarray(0, length);
+      return large.subarray(0, length);
     } finally {
       closeSync(handle);
     }
