@@ -38,7 +38,8 @@ export async function* readStream(nc: NatsConnection, { stream, subjects, since,
   const stop = (): void => messages.stop();
   signal.addEventListener('abort', stop);
   try {
-    if (signal.aborted) return;
+    // Aborted while it was being made: told to stop rather than left, for what is never iterated is never closed.
+    if (signal.aborted) stop();
     for await (const msg of messages) {
       yield {
         seq: msg.seq,

@@ -79,5 +79,5 @@ function readEvent(data: Uint8Array): { event: NightshiftEvent } | { problem: st
 
 const figures = (data: NightshiftEvent['data']): string =>
   Object.entries(data)
-    .map(([name, value]) => `${name}=${Array.isArray(value) ? value.join(',') : String(value)}`)
+    .map(([name, value]) => `${name}=${typeof value === 'number' ? Math.round(value * 1000) / 1000 : Array.isArray(value) ? value.join(',') : value}`)
     .join(' ');
