@@ -114,7 +114,10 @@ async function readAll(js: JetStreamClient, jsm: JetStreamManager, subjects: str
   return found;
 }
 
-async function* follow(js: JetStreamClient, { incident, afterSeq = 0, signal }: { incident?: string; afterSeq?: number; signal: AbortSignal }): AsyncIterable<Stored> {
+async function* follow(
+  js: JetStreamClient,
+  { incident, afterSeq = 0, signal }: { incident?: string; afterSeq?: number; signal: AbortSignal },
+): AsyncIterable<Stored> {
   const consumer = await js.consumers.get(STREAM, {
     filter_subjects: incident === undefined ? ['aud.>'] : auditOfIncident(incident),
     opt_start_seq: afterSeq + 1,
@@ -124,7 +127,8 @@ async function* follow(js: JetStreamClient, { incident, afterSeq = 0, signal }: 
   const stop = (): void => messages.stop();
   signal.addEventListener('abort', stop);
   try {
-    if (signal.aborted) return;
+    // Aborted while it was being made: told to stop rather than left, for what is never iterated is never closed.
+    if (signal.aborted) stop();
     for await (const msg of messages) {
       yield parse(msg, receivedAt(msg.info.timestampNanos));
     }
