@@ -12,7 +12,16 @@ import { openTheatre, type Scenario } from './workflows/theatre.js';
  *   npm run build && node build/test/record-histories.js                                             the scenarios below
  *   node build/test/record-histories.js --address 127.0.0.1:7401 --workflow ID --name drill-1         one incident of a running stack
  */
-const RECORDED = ['limit-not-needed', 'limit-raised-and-kept', 'ceiling-reached', 'restarted-meanwhile', 'storm-mid-way', 'closed-mid-way', 'spike-at-the-end', 'domain-storm'];
+const RECORDED = [
+  'limit-not-needed',
+  'limit-raised-and-kept',
+  'ceiling-reached',
+  'restarted-meanwhile',
+  'storm-mid-way',
+  'closed-mid-way',
+  'spike-at-the-end',
+  'domain-storm',
+];
 const FOLDER = `${process.cwd()}/test/histories`;
 
 const write = async (name: string, history: Parameters<typeof historyToJSON>[0]): Promise<void> => {
@@ -29,9 +38,11 @@ if (values.address !== undefined && values.workflow !== undefined && values.name
   await connection.close();
 } else {
   const theatre = await openTheatre();
-  await Promise.all(RECORDED.map(async (name) => {
-    const { play } = await theatre.play(SCENARIOS[name] as Scenario);
-    await write(name, await play.handle.fetchHistory());
-  }));
+  await Promise.all(
+    RECORDED.map(async (name) => {
+      const { play } = await theatre.play(SCENARIOS[name] as Scenario);
+      await write(name, await play.handle.fetchHistory());
+    }),
+  );
   await theatre.close();
 }

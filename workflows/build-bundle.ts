@@ -7,7 +7,10 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 function collector(): { lines: string[]; logger: Parameters<typeof bundleWorkflowCode>[0]['logger'] } {
   const lines: string[] = [];
   const log = (level: string, message: string): void => void lines.push(`${level} ${message}`);
-  const at = (level: string) => (message: string): void => log(level, message);
+  const at =
+    (level: string) =>
+    (message: string): void =>
+      log(level, message);
   return { lines, logger: { log, trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } };
 }
 

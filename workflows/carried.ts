@@ -26,7 +26,17 @@ export interface Carried {
   failingAtLook: number;
 }
 
-export interface Watching { step: string; looks: number; prior: Seen; last: Seen; readable: boolean }
+export interface Watching {
+  step: string;
+  looks: number;
+  prior: Seen;
+  last: Seen;
+  readable: boolean;
+}
 
 /** Since when, by the marks of the looks, nothing has happened. */
-export interface QuietMemory { mark: string | null; since: number; failing: number }
+export interface QuietMemory {
+  mark: string | null;
+  since: number;
+  failing: number;
+}

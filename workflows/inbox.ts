@@ -16,7 +16,15 @@ export interface Inbox {
 const OVER: ReadonlySet<EventKind> = new Set(['container.failcnt_quiet', 'host.reachable', 'gluster.heal_finished']);
 const MAX_MEMBERS = 500;
 
-export const openInbox = (input: IncidentInput): Inbox => ({ lastSeq: input.trigger.seq, events: 1, failing: 1, quiet: 0, members: (input.members ?? []).slice(0, MAX_MEMBERS), storm: null, close: null });
+export const openInbox = (input: IncidentInput): Inbox => ({
+  lastSeq: input.trigger.seq,
+  events: 1,
+  failing: 1,
+  quiet: 0,
+  members: (input.members ?? []).slice(0, MAX_MEMBERS),
+  storm: null,
+  close: null,
+});
 
 /** Counts a batch. One that is not newer than the last is a repetition (the bridge hands over again what it could not acknowledge) and changes nothing. */
 export function takeBatch(inbox: Inbox, batch: EventBatch): void {

@@ -1,4 +1,14 @@
-import { allHandlersFinished, CancellationScope, condition, continueAsNew, defineQuery, defineSignal, defineUpdate, setHandler, workflowInfo } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { IncidentState } from '../events/incident.js';
 import type { Carried } from './carried.js';
 import { count, some } from './decide/figures.js';
@@ -19,7 +29,12 @@ const view = defineQuery<IncidentView>(VIEW);
 /** A new spike in the moment of the end begins the playbook again, so often at most; then a person must look. */
 const MAX_ROUNDS = 3;
 
-export interface IncidentEnd { state: IncidentState; summary: string; effects: number; undone: number }
+export interface IncidentEnd {
+  state: IncidentState;
+  summary: string;
+  effects: number;
+  undone: number;
+}
 
 /**
  * One problem, from its first event until its symptom is measured gone or a person closes it.
@@ -48,26 +63,48 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
   let stormTold = carried?.stormTold ?? false;
   let ended: IncidentState | null = null;
   const progress: Desk['progress'] = {
-    found: carried?.found ?? {}, watching: carried?.watching ?? null, effects: carried?.effects ?? 0, undone: carried?.undone ?? 0, unknowns: carried?.unknowns ?? 0,
-    failingAtLook: carried?.failingAtLook ?? inbox.failing, names: { ...namesBefore },
+    found: carried?.found ?? {},
+    watching: carried?.watching ?? null,
+    effects: carried?.effects ?? 0,
+    undone: carried?.undone ?? 0,
+    unknowns: carried?.unknowns ?? 0,
+    failingAtLook: carried?.failingAtLook ?? inbox.failing,
+    names: { ...namesBefore },
   };
 
   const look = (): IncidentView => ({
-    incident: input.incident, problem: input.problem, playbook: input.playbook, target: input.target, state: state ?? 'working', step: now.step, waiting: ended === null ? now.waiting : null,
-    effects: progress.effects, undone: progress.undone, events: inbox.events, members: inbox.members,
+    incident: input.incident,
+    problem: input.problem,
+    playbook: input.playbook,
+    target: input.target,
+    state: state ?? 'working',
+    step: now.step,
+    waiting: ended === null ? now.waiting : null,
+    effects: progress.effects,
+    undone: progress.undone,
+    events: inbox.events,
+    members: inbox.members,
   });
   // All handlers before the first await: what arrived with the start is delivered to them, not lost.
   setHandler(observe, (batch) => takeBatch(inbox, batch));
   setHandler(storm, (arrived) => takeStorm(inbox, arrived));
   setHandler(view, look);
-  setHandler(close, (asked) => {
-    inbox.close = asked;
-    return look();
-  }, { validator: (asked) => refuseUnless(ended === null, `this incident has ended: ${ended}`, asked.person, asked.reason, 'a reason') });
-  setHandler(note, async ({ person, text }) => {
-    book.add({ fact: 'note', person, text });
-    await book.flush();
-  }, { validator: (written) => refuseUnless(ended === null, `this incident has ended: ${ended}`, written.person, written.text, 'a text') });
+  setHandler(
+    close,
+    (asked) => {
+      inbox.close = asked;
+      return look();
+    },
+    { validator: (asked) => refuseUnless(ended === null, `this incident has ended: ${ended}`, asked.person, asked.reason, 'a reason') },
+  );
+  setHandler(
+    note,
+    async ({ person, text }) => {
+      book.add({ fact: 'note', person, text });
+      await book.flush();
+    },
+    { validator: (written) => refuseUnless(ended === null, `this incident has ended: ${ended}`, written.person, written.text, 'a text') },
+  );
 
   const setState = (to: IncidentState, summary: string): void => {
     if (state === to) return;
@@ -82,7 +119,21 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
     await condition(allHandlersFinished);
     const { found, watching, effects, undone, unknowns, failingAtLook } = progress;
     await continueAsNew<typeof incident>(input, {
-      v: 1, inbox, state: state ?? 'working', appends: book.appends(), round, namesBefore, found, watching, effects, undone, unknowns, stormTold, verdict, quiet, failingAtLook,
+      v: 1,
+      inbox,
+      state: state ?? 'working',
+      appends: book.appends(),
+      round,
+      namesBefore,
+      found,
+      watching,
+      effects,
+      undone,
+      unknowns,
+      stormTold,
+      verdict,
+      quiet,
+      failingAtLook,
     });
   };
   const desk: Desk = { input, inbox, book, progress, now, setState, grown, checkpoint };
@@ -145,7 +196,8 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
     return false;
   };
 
-  if (carried === undefined) setState('working', `${input.playbook}, ${input.mode}, for ${input.problem}${input.stale ? '; the event is old: looks first' : ''}`);
+  if (carried === undefined)
+    setState('working', `${input.playbook}, ${input.mode}, for ${input.problem}${input.stale ? '; the event is old: looks first' : ''}`);
   await book.flush();
 
   for (;;) {
@@ -161,14 +213,19 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
       round += 1;
       progress.found = {};
       namesBefore = { ...progress.names };
-      verdict = round <= MAX_ROUNDS ? null : { to: 'escalated', reason: 'keeps-coming-back', summary: `it came back ${MAX_ROUNDS} times in the moment of the end` };
+      verdict =
+        round <= MAX_ROUNDS ? null : { to: 'escalated', reason: 'keeps-coming-back', summary: `it came back ${MAX_ROUNDS} times in the moment of the end` };
       continue;
     }
     setState(verdict.to, `${verdict.summary}; ${tally()}`);
     await book.flush();
     now.step = null;
     const open: Verdict = verdict;
-    const waited = await waitUntilGone(desk, { memory: quiet, measure: playbook.measure, mustTell: () => inbox.close !== null || (inbox.storm !== null && !stormTold) });
+    const waited = await waitUntilGone(desk, {
+      memory: quiet,
+      measure: playbook.measure,
+      mustTell: () => inbox.close !== null || (inbox.storm !== null && !stormTold),
+    });
     if (waited.why === 'gone' && inbox.close === null && (await end('resolved', `${waited.summary}; ${tally()}`))) break;
     verdict = open;
   }

@@ -5,7 +5,10 @@ import type { VerbName } from '../events/playbooks.js';
 import type { IncidentInput } from './messages.js';
 
 /** What was seen, and when, by the workflow's clock. */
-export interface Seen { look: ContainerLook; at: number }
+export interface Seen {
+  look: ContainerLook;
+  at: number;
+}
 
 export interface Watched {
   /** `time`: watched to its end. `condition`: ended early, `until` came true. `unreadable`: the last look brought nothing. */
@@ -15,7 +18,10 @@ export interface Watched {
   last: Seen;
 }
 
-export interface Words { summary: string; evidence?: Record<string, unknown> }
+export interface Words {
+  summary: string;
+  evidence?: Record<string, unknown>;
+}
 
 /**
  * What a playbook can do. Every step has a name that is one token; a name used again is numbered (`raise-limit`, `raise-limit-2`), always in the same order.
@@ -72,7 +78,10 @@ export type Verdict = { to: 'resolved'; summary: string } | { to: 'refused' | 'e
 
 /** Thrown to end a playbook's run with a verdict. `recorded`: its reason is in the audit already. */
 export class EndOfPlaybook extends Error {
-  constructor(readonly verdict: Verdict, readonly recorded = false) {
+  constructor(
+    readonly verdict: Verdict,
+    readonly recorded = false,
+  ) {
     super(verdict.summary);
     this.name = 'EndOfPlaybook';
   }

@@ -12,7 +12,12 @@ export const INCIDENT_WORKFLOW = 'incident';
 
 /** Numbers of policy, resolved when the incident was opened: an open incident keeps the version it began with. */
 export interface IncidentKnobs {
-  verifyForMs: number; watchForMs: number; maxKills: number; maxRaises: number; raiseFactor: number; enterWithinMs: number;
+  verifyForMs: number;
+  watchForMs: number;
+  maxKills: number;
+  maxRaises: number;
+  raiseFactor: number;
+  enterWithinMs: number;
   /** Process names that may be ended, from the inventory. */
   runaways: string[];
   protect: string[];
@@ -59,23 +64,40 @@ export interface EventBatch {
 export const OBSERVE = 'observe';
 
 /** Signal `storm`: more of the domain fails than the brake allows. The incident stops at its next safe point, becomes the domain's, and asks. */
-export interface Storm { domain: string; members: string[]; lastSeq: number }
+export interface Storm {
+  domain: string;
+  members: string[];
+  lastSeq: number;
+}
 export const STORM = 'storm';
 
 /** Update `close`: a person ends the incident. Refused by its validator when it has ended already or the reason is empty. */
-export interface Close { person: string; reason: string }
+export interface Close {
+  person: string;
+  reason: string;
+}
 export const CLOSE = 'close';
 
 /** Update `note`: a person adds a line to the record. */
-export interface Note { person: string; text: string }
+export interface Note {
+  person: string;
+  text: string;
+}
 export const NOTE = 'note';
 
 /** Query `view`. */
 export interface IncidentView {
-  incident: string; problem: string; playbook: PlaybookName; target: Target; state: IncidentState;
+  incident: string;
+  problem: string;
+  playbook: PlaybookName;
+  target: Target;
+  state: IncidentState;
   step: string | null;
   /** What it waits for and until when (RFC 3339), where it waits. */
   waiting: { for: string; until: string | null } | null;
-  effects: number; undone: number; events: number; members: string[];
+  effects: number;
+  undone: number;
+  events: number;
+  members: string[];
 }
 export const VIEW = 'view';

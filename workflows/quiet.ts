@@ -12,11 +12,18 @@ const MAX_WAIT_MS = 5 * 60_000;
  * or a person closes the incident, or something must be told (`mustTell`). An agent that says "quiet" brings the next look forward.
  * Counters are sums, so that looks far apart miss nothing.
  */
-export async function waitUntilGone(desk: Desk, { memory, measure, mustTell }: {
-  memory: QuietMemory;
-  measure: Measure | null;
-  mustTell: () => boolean;
-}): Promise<{ why: 'gone'; summary: string } | { why: 'told' }> {
+export async function waitUntilGone(
+  desk: Desk,
+  {
+    memory,
+    measure,
+    mustTell,
+  }: {
+    memory: QuietMemory;
+    measure: Measure | null;
+    mustTell: () => boolean;
+  },
+): Promise<{ why: 'gone'; summary: string } | { why: 'told' }> {
   const { input, inbox, now } = desk;
   const { verifyForMs, watchForMs } = input.knobs;
   let waitMs = watchForMs;

@@ -52,7 +52,16 @@ export function openRecordBook(input: IncidentInput, appendsBefore: number): Rec
  * FNV-1a, 32 bits: enough to tell apart, not meant to protect.
  */
 function fingerprint(records: readonly Written[]): string {
-  const text = JSON.stringify(records.map((r) => [r.fact, 'step' in r ? r.step : '', 'decision' in r ? [r.decision, r.reason] : '', 'to' in r ? [r.from, r.to] : '', 'status' in r ? r.status : '', 'person' in r ? [r.person, r.text] : '']));
+  const text = JSON.stringify(
+    records.map((r) => [
+      r.fact,
+      'step' in r ? r.step : '',
+      'decision' in r ? [r.decision, r.reason] : '',
+      'to' in r ? [r.from, r.to] : '',
+      'status' in r ? r.status : '',
+      'person' in r ? [r.person, r.text] : '',
+    ]),
+  );
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return (hash >>> 0).toString(36);

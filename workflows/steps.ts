@@ -109,17 +109,23 @@ export function createSteps(desk: Desk): Steps {
       const risk = RISK_OF[verb];
       note();
       const began = Date.now();
-      const outcome = await effectsOf(risk).carryOut({ incident, problem, site, step: name, verb, risk, target, args, summary: words.summary }).catch((error: unknown): EffectOutcome => {
-        if (!(error instanceof ActivityFailure)) throw error;
-        const summary = `no answer from the effector within ${span(Date.now() - began)}: it may or may not have happened (${reasonOf(error)})`;
-        book.add({ fact: 'decided', step: name, decision: 'count-as-unknown', reason: 'no-answer', summary });
-        return { state: 'unknown', summary };
-      });
+      const outcome = await effectsOf(risk)
+        .carryOut({ incident, problem, site, step: name, verb, risk, target, args, summary: words.summary })
+        .catch((error: unknown): EffectOutcome => {
+          if (!(error instanceof ActivityFailure)) throw error;
+          const summary = `no answer from the effector within ${span(Date.now() - began)}: it may or may not have happened (${reasonOf(error)})`;
+          book.add({ fact: 'decided', step: name, decision: 'count-as-unknown', reason: 'no-answer', summary });
+          return { state: 'unknown', summary };
+        });
       keep(name, outcome);
       if (outcome.state !== 'refused') progress.effects += 1;
       else if (words.undo !== undefined) undos.pop();
       if (outcome.state === 'unknown' && (progress.unknowns += 1) >= MAX_UNKNOWNS) {
-        throw new EndOfPlaybook({ to: 'escalated', reason: 'two-unknowns', summary: `${progress.unknowns} effects of unknown outcome, the last ${name}: ${outcome.summary}` });
+        throw new EndOfPlaybook({
+          to: 'escalated',
+          reason: 'two-unknowns',
+          summary: `${progress.unknowns} effects of unknown outcome, the last ${name}: ${outcome.summary}`,
+        });
       }
       return outcome;
     },
@@ -168,7 +174,13 @@ export function createSteps(desk: Desk): Steps {
   const unasked = (step: string, summary: string): EndOfPlaybook => {
     const shadow = input.mode === 'shadow';
     if (!(`${step}-not-done` in progress.found)) {
-      book.add({ fact: 'decided', step, decision: shadow ? 'would-do' : 'ask', reason: shadow ? 'shadow' : 'needs-approval', summary: shadow ? `would ${summary}` : `may I ${summary}?` });
+      book.add({
+        fact: 'decided',
+        step,
+        decision: shadow ? 'would-do' : 'ask',
+        reason: shadow ? 'shadow' : 'needs-approval',
+        summary: shadow ? `would ${summary}` : `may I ${summary}?`,
+      });
       keep(`${step}-not-done`, true);
     }
     return new EndOfPlaybook(

@@ -15,7 +15,9 @@ beforeAll(async () => {
   const config = { ...DYNAMIC_CONFIG, 'limit.historyCount.suggestContinueAsNew': SUGGEST_AT, 'history.timerProcessorMaxTimeShift': '10ms' };
   const env = await TestWorkflowEnvironment.createLocal({
     server: {
-      executable: { type: 'existing-path', path: temporal }, namespace: NAMESPACE, log: { format: 'json', level: 'error' },
+      executable: { type: 'existing-path', path: temporal },
+      namespace: NAMESPACE,
+      log: { format: 'json', level: 'error' },
       extraArgs: Object.entries(config).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
     },
   });
@@ -46,9 +48,14 @@ test('it really went on in new runs', async () => {
 });
 
 test('no signal is lost on the way through many runs, and a person can close it in any of them', async () => {
-  const play = await theatre.start({ about: '', model: { workers: 3, wantPerWorker: 1, traffic: 0, barrier: 4_000_000, limit: 4_300_000 }, input: { playbook: 'watch-domain', members: [] } });
+  const play = await theatre.start({
+    about: '',
+    model: { workers: 3, wantPerWorker: 1, traffic: 0, barrier: 4_000_000, limit: 4_300_000 },
+    input: { playbook: 'watch-domain', members: [] },
+  });
   await play.reached('escalated');
-  for (let i = 1; i <= 80; i += 1) await play.observe({ lastSeq: 1000 + i, count: 10, kinds: { 'container.failcnt_spike': 10 }, latest: [], members: [`h${i}`] });
+  for (let i = 1; i <= 80; i += 1)
+    await play.observe({ lastSeq: 1000 + i, count: 10, kinds: { 'container.failcnt_spike': 10 }, latest: [], members: [`h${i}`] });
   expect(await play.view()).toMatchObject({ events: 801, state: 'escalated' });
   expect((await play.view()).members).toHaveLength(80);
   expect((await runsOf(play.input.problem)).length).toBeGreaterThan(1);

@@ -9,7 +9,11 @@ beforeAll(async () => {
 });
 afterAll(() => theatre.close());
 
-const reason = (work: Promise<unknown>): Promise<string> => work.then(() => 'accepted', (error: unknown) => (error instanceof Error ? `${error.message}: ${error.cause instanceof Error ? error.cause.message : ''}` : 'nothing'));
+const reason = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'accepted',
+    (error: unknown) => (error instanceof Error ? `${error.message}: ${error.cause instanceof Error ? error.cause.message : ''}` : 'nothing'),
+  );
 const escalatedPlay = async (): Promise<Play> => {
   const play = await theatre.start({ about: '', model: RUNAWAY, fates: { 'end-runaways': 'failed' } });
   await play.reached('escalated');
@@ -62,7 +66,11 @@ test('an escalated incident that nobody touches resolves when its symptom is mea
 });
 
 test('while the counter still moves an escalated incident stays open, however often it is looked at', async () => {
-  const play = await theatre.start({ about: '', model: { ...RUNAWAY, workers: 3, traffic: 8_000_000 }, knobs: { ceiling: null, verifyForMs: 200, watchForMs: 100 } });
+  const play = await theatre.start({
+    about: '',
+    model: { ...RUNAWAY, workers: 3, traffic: 8_000_000 },
+    knobs: { ceiling: null, verifyForMs: 200, watchForMs: 100 },
+  });
   await play.reached('escalated');
   const before = play.container.failcnt();
   await until(() => play.container.failcnt() > before + 1_000, { what: 'several looks', timeoutMs: 20_000 });
@@ -102,4 +110,3 @@ test('the first thing in the record is that work began, and nothing was waited f
   const markers = events?.filter((e) => e.markerRecordedEventAttributes && Number(e.eventId) < Number(first?.eventId)) ?? [];
   expect(markers).toHaveLength(1);
 });
-

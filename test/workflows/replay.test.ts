@@ -7,7 +7,9 @@ import { freshBundle } from './theatre.js';
 const folder = new URL('../histories/', import.meta.url);
 const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).toSorted();
 const workflowBundle = { code: await freshBundle() };
-interface Recorded { events: { eventType: string; markerRecordedEventAttributes?: unknown; activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[] }
+interface Recorded {
+  events: { eventType: string; markerRecordedEventAttributes?: unknown; activityTaskScheduledEventAttributes?: { activityType: { name: string } } }[];
+}
 const read = async (name: string): Promise<Recorded> => JSON.parse(await readFile(new URL(name, folder), 'utf8')) as Recorded;
 
 test('there are histories to replay', () => {

@@ -34,7 +34,10 @@ describe('a timeline as it must read', () => {
 });
 
 describe('whatever goes wrong underneath', () => {
-  for (const [name, words] of [['failing', 'each call fails once'], ['twice', 'each call is carried out twice']] as const) {
+  for (const [name, words] of [
+    ['failing', 'each call fails once'],
+    ['twice', 'each call is carried out twice'],
+  ] as const) {
     test(`${words}: the timeline and what the host did are the same`, async () => {
       const [plain, disturbed] = await Promise.all([played.get('limit-raised-and-kept') as Played, played.get(name) as Played]);
       expect(disturbed.text).toBe(plain.text);

@@ -36,9 +36,14 @@ export interface SimulatedContainer {
 
 const ENTERABLE = 8;
 const NUMTCPSOCK = 100;
-const unlimited = 9223372036854775807;
+const unlimited = 2 ** 63;
 
-export function simulatedContainer({ model, fates = {}, audit, before }: {
+export function simulatedContainer({
+  model,
+  fates = {},
+  audit,
+  before,
+}: {
   model: ContainerModel;
   fates?: Record<string, Fate>;
   /** Where the effector writes what it does. */
@@ -69,10 +74,21 @@ export function simulatedContainer({ model, fates = {}, audit, before }: {
     { resource: 'tcpsndbuf', held: Math.min(wanted(), model.barrier), maxheld, barrier: model.barrier, limit: model.limit, failcnt },
   ];
   const process = (pid: number, ppid: number, comm: string, uid: number, cpuSeconds: number): ProcessFact => ({
-    pid, ppid, comm, uid, startTicks: pid * 10 + boots, args: `${comm} -k "$(reboot)"; -oProxyCommand=x`, state: 'R', ageSeconds: serviceAge, cpuSeconds, rssKb: 9_000,
+    pid,
+    ppid,
+    comm,
+    uid,
+    startTicks: pid * 10 + boots,
+    args: `${comm} -k "$(reboot)"; -oProxyCommand=x`,
+    state: 'R',
+    ageSeconds: serviceAge,
+    cpuSeconds,
+    rssKb: 9_000,
   });
   const processes = (): ProcessFact[] => [
-    process(4_000, 1, 'init', 0, 1), process(4_001, 4_000, 'sshd', 0, 1), process(4_002, 4_000, 'cron', 0, 1),
+    process(4_000, 1, 'init', 0, 1),
+    process(4_001, 4_000, 'sshd', 0, 1),
+    process(4_002, 4_000, 'cron', 0, 1),
     ...pids.map((pid, i) => process(pid, i === 0 ? 4_000 : (pids[0] as number), 'httpd', 33, i * 2)),
   ];
 
@@ -123,8 +139,14 @@ export function simulatedContainer({ model, fates = {}, audit, before }: {
         if (model.silent === true) throw ApplicationFailure.nonRetryable('h1 does not answer', 'refused');
         if (want.includes('counters')) tick();
         return {
-          running: true, incarnation: incarnation(), counters: want.includes('counters') ? counters() : null, processes: want.includes('processes') ? processes() : null,
-          load1: pids.length > ENTERABLE ? 3.1 : 0.4, bootId: null, tookMs: 20, ...(want.includes('enter') ? { enteredInMs: pids.length > ENTERABLE ? null : Math.min(80, enterWithinMs) } : {}),
+          running: true,
+          incarnation: incarnation(),
+          counters: want.includes('counters') ? counters() : null,
+          processes: want.includes('processes') ? processes() : null,
+          load1: pids.length > ENTERABLE ? 3.1 : 0.4,
+          bootId: null,
+          tookMs: 20,
+          ...(want.includes('enter') ? { enteredInMs: pids.length > ENTERABLE ? null : Math.min(80, enterWithinMs) } : {}),
         };
       },
     },
@@ -138,16 +160,30 @@ export function simulatedContainer({ model, fates = {}, audit, before }: {
         audit({ ...common, fact: 'intent', risk, target, args: { ...args }, plan: '0', summary });
         const fate = fates[step];
         const outcome = ((): EffectOutcome => {
-          if (fate === undefined && 'incarnation' in args && args.incarnation !== incarnation()) return { state: 'refused', reason: 'other-incarnation', summary: 'it was restarted since it was looked at' };
+          if (fate === undefined && 'incarnation' in args && args.incarnation !== incarnation())
+            return { state: 'refused', reason: 'other-incarnation', summary: 'it was restarted since it was looked at' };
           if (fate === undefined || fate === 'unknown-done') {
             const done = (act[verb] as (a: typeof args) => string)(args);
-            return fate === undefined ? { state: 'done', changed: true, summary: done, data: {} } : { state: 'unknown', summary: 'the connection broke after it was asked for' };
+            return fate === undefined
+              ? { state: 'done', changed: true, summary: done, data: {} }
+              : { state: 'unknown', summary: 'the connection broke after it was asked for' };
           }
           if (fate === 'unknown-not-done') return { state: 'unknown', summary: 'the connection broke before an answer' };
-          return fate === 'failed' ? { state: 'failed', summary: `${verb}: exit code 9, already locked` } : { state: 'refused', reason: fate, summary: `not done: ${fate}` };
+          return fate === 'failed'
+            ? { state: 'failed', summary: `${verb}: exit code 9, already locked` }
+            : { state: 'refused', reason: fate, summary: `not done: ${fate}` };
         })();
         outcomes.set(`${incident}.${step}`, outcome);
-        audit({ ...common, fact: 'outcome', state: outcome.state, changed: outcome.state === 'done', ...(outcome.state === 'refused' ? { reason: outcome.reason } : {}), tookMs: 30, summary: outcome.summary, data: {} });
+        audit({
+          ...common,
+          fact: 'outcome',
+          state: outcome.state,
+          changed: outcome.state === 'done',
+          ...(outcome.state === 'refused' ? { reason: outcome.reason } : {}),
+          tookMs: 30,
+          summary: outcome.summary,
+          data: {},
+        });
         return outcome;
       },
     },

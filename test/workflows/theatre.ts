@@ -4,7 +4,19 @@ import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { auditRecord, type AuditRecord } from '../../events/audit.js';
 import { bundleWorkflows } from '../../workflows/build-bundle.js';
-import { CLOSE, INCIDENT_WORKFLOW, OBSERVE, QUEUES, STORM, VIEW, type Close, type EventBatch, type IncidentInput, type IncidentView, type Storm } from '../../workflows/messages.js';
+import {
+  CLOSE,
+  INCIDENT_WORKFLOW,
+  OBSERVE,
+  QUEUES,
+  STORM,
+  VIEW,
+  type Close,
+  type EventBatch,
+  type IncidentInput,
+  type IncidentView,
+  type Storm,
+} from '../../workflows/messages.js';
 import { temporalServer } from '../servers.js';
 import { until } from '../until.js';
 import { simulatedContainer, type ContainerModel, type Fate, type SimulatedContainer } from './simulated-container.js';
@@ -19,7 +31,16 @@ export const freshBundle = (): Promise<string> => bundleWorkflows(fileURLToPath(
 
 /** Runs longer than the two of the drill: what is measured in test is the order of things, not the clock. */
 export const KNOBS: IncidentInput['knobs'] = {
-  verifyForMs: 600, watchForMs: 300, maxKills: 100, maxRaises: 5, raiseFactor: 1.25, enterWithinMs: 1_000, runaways: ['httpd'], protect: [], service: 'httpd', ceiling: { barrier: 7_000_000, limit: 8_000_000 },
+  verifyForMs: 600,
+  watchForMs: 300,
+  maxKills: 100,
+  maxRaises: 5,
+  raiseFactor: 1.25,
+  enterWithinMs: 1_000,
+  runaways: ['httpd'],
+  protect: [],
+  service: 'httpd',
+  ceiling: { barrier: 7_000_000, limit: 8_000_000 },
 };
 
 /** 34 workers that each want 130 kB of 4.0 MB: nobody gets in, 42 refusals a tick. */
@@ -57,7 +78,12 @@ export interface Play {
 }
 
 /** Any Temporal server, and a client of it where it needs one of its own. */
-export interface Stage { address: string; namespace: string; client?: Client; close(): Promise<void> }
+export interface Stage {
+  address: string;
+  namespace: string;
+  client?: Client;
+  close(): Promise<void>;
+}
 
 export interface Theatre {
   client: Client;
@@ -91,7 +117,9 @@ export async function openTheatre(stage?: Stage): Promise<Theatre> {
   const shared = { connection, namespace: temporal.namespace };
   const workers = await Promise.all([
     Worker.create({
-      ...shared, taskQueue: QUEUES.workflows, workflowBundle: { code: await freshBundle() },
+      ...shared,
+      taskQueue: QUEUES.workflows,
+      workflowBundle: { code: await freshBundle() },
       activities: {
         async record(key: string, records: AuditRecord[]): Promise<void> {
           const { scenario, play } = of(records[0]?.site === 'lab' ? incidentOf(records) : '');
@@ -106,14 +134,28 @@ export async function openTheatre(stage?: Stage): Promise<Theatre> {
         },
       },
     }),
-    Worker.create({ ...shared, taskQueue: QUEUES.looks, activities: { lookAtContainer: (request: { host: string }) => {
-      const { scenario, play } = of(request.host);
-      return calling({ ...scenario, calls: scenario.calls === 'twice' ? 'once' : (scenario.calls ?? 'once') }, `${request.host} look`, () => play.container.looks.lookAtContainer(request as never));
-    } } }),
-    Worker.create({ ...shared, taskQueue: QUEUES.effects, activities: { carryOut: (request: { incident: string; step: string }) => {
-      const { scenario, play } = of(request.incident);
-      return calling(scenario, `${request.incident} ${request.step}`, () => play.container.effects.carryOut(request as never));
-    } } }),
+    Worker.create({
+      ...shared,
+      taskQueue: QUEUES.looks,
+      activities: {
+        lookAtContainer: (request: { host: string }) => {
+          const { scenario, play } = of(request.host);
+          return calling({ ...scenario, calls: scenario.calls === 'twice' ? 'once' : (scenario.calls ?? 'once') }, `${request.host} look`, () =>
+            play.container.looks.lookAtContainer(request as never),
+          );
+        },
+      },
+    }),
+    Worker.create({
+      ...shared,
+      taskQueue: QUEUES.effects,
+      activities: {
+        carryOut: (request: { incident: string; step: string }) => {
+          const { scenario, play } = of(request.incident);
+          return calling(scenario, `${request.incident} ${request.step}`, () => play.container.effects.carryOut(request as never));
+        },
+      },
+    }),
   ]);
   const running = workers.map((worker) => worker.run());
 
@@ -124,32 +166,64 @@ export async function openTheatre(stage?: Stage): Promise<Theatre> {
     const host = `host-${nth}`;
     const records: AuditRecord[] = [];
     const trigger: IncidentInput['trigger'] = {
-      id: `event-${nth}-0001`, type: 'container.failcnt_spike', kind: 'container.failcnt_spike', host, time: new Date().toISOString(), seq: 100, text: 'tcpsndbuf failcnt +412 in 1 s',
+      id: `event-${nth}-0001`,
+      type: 'container.failcnt_spike',
+      kind: 'container.failcnt_spike',
+      host,
+      time: new Date().toISOString(),
+      seq: 100,
+      text: 'tcpsndbuf failcnt +412 in 1 s',
       data: { host, container: '204', resource: 'tcpsndbuf', delta: 412, intervalSeconds: 1, held: 4_000_000, barrier: 4_000_000, limit: 4_300_000 },
     };
     const input: IncidentInput = {
-      v: 1, incident, problem: `lab/${host}/204/tcpsndbuf/relieve-container`, site: 'lab', playbook: 'relieve-container', rule: 'failcnt', mode: 'auto', config: '000000000000',
-      target: { host, container: '204', resource: 'tcpsndbuf', domain: 'rack-1' }, trigger, stale: false, knobs: { ...KNOBS, ...scenario.knobs }, ...scenario.input,
+      v: 1,
+      incident,
+      problem: `lab/${host}/204/tcpsndbuf/relieve-container`,
+      site: 'lab',
+      playbook: 'relieve-container',
+      rule: 'failcnt',
+      mode: 'auto',
+      config: '000000000000',
+      target: { host, container: '204', resource: 'tcpsndbuf', domain: 'rack-1' },
+      trigger,
+      stale: false,
+      knobs: { ...KNOBS, ...scenario.knobs },
+      ...scenario.input,
     };
     const handle = client.workflow.getHandle(input.problem);
     const play: Play = {
-      handle, input, records,
-      container: simulatedContainer({ model: structuredClone(scenario.model), fates: scenario.fates ?? {}, audit: (record) => void records.push(auditRecord.parse(record)), before: (step) => scenario.before?.(step, play) }),
+      handle,
+      input,
+      records,
+      container: simulatedContainer({
+        model: structuredClone(scenario.model),
+        fates: scenario.fates ?? {},
+        audit: (record) => void records.push(auditRecord.parse(record)),
+        before: (step) => scenario.before?.(step, play),
+      }),
       observe: (batch) => handle.signal(OBSERVE, batch),
       spike: (seq) => handle.signal(OBSERVE, { lastSeq: seq, count: 3, kinds: { 'container.failcnt_spike': 3 }, latest: [] } satisfies EventBatch),
       storm: (storm) => handle.signal(STORM, storm),
       close: (close) => handle.executeUpdate<IncidentView, [Close]>(CLOSE, { args: [close] }),
       view: () => handle.query<IncidentView>(VIEW),
-      reached: async (state) => void (await until(() => records.some((r) => r.fact === 'state' && r.to === state), { timeoutMs: 30_000, what: `${incident} ${state}` })),
+      reached: async (state) =>
+        void (await until(() => records.some((r) => r.fact === 'state' && r.to === state), { timeoutMs: 30_000, what: `${incident} ${state}` })),
     };
     plays.set(incident, { scenario, play });
     plays.set(host, { scenario, play });
-    await client.workflow.start(INCIDENT_WORKFLOW, { workflowId: input.problem, taskQueue: QUEUES.workflows, args: [input], ...(temporal.client === undefined ? { requestEagerStart: true } : {}), memo: { incident } });
+    await client.workflow.start(INCIDENT_WORKFLOW, {
+      workflowId: input.problem,
+      taskQueue: QUEUES.workflows,
+      args: [input],
+      ...(temporal.client === undefined ? { requestEagerStart: true } : {}),
+      memo: { incident },
+    });
     return play;
   };
 
   return {
-    client, start,
+    client,
+    start,
     async play(scenario) {
       const play = await start(scenario);
       await scenario.then?.(play);

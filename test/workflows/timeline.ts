@@ -5,7 +5,14 @@ import type { AuditRecord } from '../../events/audit.js';
  * The order of lines, every decision and every other figure must be the same each time.
  */
 export function timeline(records: readonly AuditRecord[]): string {
-  return `${records.map((r) => line(r).replaceAll(/\b(for|in|within|every) \d+(\.\d+)? (ms|s|m|h)\b/g, '$1 T').replaceAll(/refused \d+ times a second/g, 'refused N times a second').replaceAll(/\bhost-\d+\b/g, 'h1')).join('\n')}\n`;
+  return `${records
+    .map((r) =>
+      line(r)
+        .replaceAll(/\b(for|in|within|every) \d+(\.\d+)? (ms|s|m|h)\b/g, '$1 T')
+        .replaceAll(/refused \d+ times a second/g, 'refused N times a second')
+        .replaceAll(/\bhost-\d+\b/g, 'h1'),
+    )
+    .join('\n')}\n`;
 }
 
 function line(r: AuditRecord): string {

@@ -20,7 +20,11 @@ export const describeCounter = (counter: Counter | null, resource: Resource): st
 
 /** `container enters in 80 ms`, `cannot enter the container (2 s)`. */
 export const describeEntry = (look: ContainerLook, withinMs: number): string =>
-  look.enteredInMs === undefined ? 'nobody tried to enter' : look.enteredInMs === null ? `cannot enter the container (${span(withinMs)})` : `container enters in ${span(look.enteredInMs)}`;
+  look.enteredInMs === undefined
+    ? 'nobody tried to enter'
+    : look.enteredInMs === null
+      ? `cannot enter the container (${span(withinMs)})`
+      : `container enters in ${span(look.enteredInMs)}`;
 
 /** `failcnt +412 in 3 s`; `failcnt +0 for 15 s` when nothing was refused. */
 export const describeRefusals = (refused: number, ms: number): string => `failcnt ${gain(refused)} ${refused === 0 ? 'for' : 'in'} ${span(ms)}`;

@@ -12,7 +12,17 @@ const FULL = 0.97;
  * Is the trigger still true? Counters are compared, never taken absolutely: failcnt outlives its cause. That a container cannot be entered speaks of this
  * trouble only together with a fresh event, or with a resource that is used up.
  */
-export function judgeSymptom({ counter, refused, enteredInMs, fresh }: { counter: Counter; refused: number; enteredInMs: number | null; fresh: boolean }): Symptom {
+export function judgeSymptom({
+  counter,
+  refused,
+  enteredInMs,
+  fresh,
+}: {
+  counter: Counter;
+  refused: number;
+  enteredInMs: number | null;
+  fresh: boolean;
+}): Symptom {
   const atLimit = counter.barrier > 0 && counter.held >= counter.barrier * FULL;
   if (enteredInMs === null && (fresh || atLimit || refused > 0)) return { live: true, reason: 'cannot-enter' };
   if (refused > 0) return { live: true, reason: 'refused-now' };

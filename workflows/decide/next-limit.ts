@@ -18,7 +18,15 @@ const HELPED_SHARE = 0.8;
  * The next step of a limit that is being refused: both numbers times `factor`, with the room between them that the formulae ask for, never above the
  * ceiling and never lowering either. `refusals`: failcnt per second before the first raise and after each.
  */
-export function nextLimit({ resource, counters, refusals, ceiling, raises, maxRaises, factor }: {
+export function nextLimit({
+  resource,
+  counters,
+  refusals,
+  ceiling,
+  raises,
+  maxRaises,
+  factor,
+}: {
   resource: Resource;
   counters: readonly Counter[];
   refusals: readonly number[];
@@ -48,4 +56,5 @@ export function nextLimit({ resource, counters, refusals, ceiling, raises, maxRa
   return { raise: { barrier, limit } };
 }
 
-const helped = (before: number | undefined, after: number | undefined): boolean => before === undefined || after === undefined || after <= before * HELPED_SHARE;
+const helped = (before: number | undefined, after: number | undefined): boolean =>
+  before === undefined || after === undefined || after <= before * HELPED_SHARE;

@@ -5,8 +5,35 @@ import type { ProcessFact } from '../../activities/looks.js';
  * The effector has a list of its own and checks again; a name on either is safe.
  */
 export const PROTECTED: readonly string[] = [
-  'init', 'systemd', 'systemd-journal', 'systemd-udevd', 'udevd', 'dbus-daemon', 'agetty', 'login', 'bash', 'sh', 'sshd', 'vzctl', 'cron', 'crond', 'atd',
-  'syslogd', 'rsyslogd', 'syslog-ng', 'klogd', 'named', 'slapd', 'mysqld', 'mysqld_safe', 'mariadbd', 'postgres', 'postmaster', 'mongod', 'redis-server', 'nightshift',
+  'init',
+  'systemd',
+  'systemd-journal',
+  'systemd-udevd',
+  'udevd',
+  'dbus-daemon',
+  'agetty',
+  'login',
+  'bash',
+  'sh',
+  'sshd',
+  'vzctl',
+  'cron',
+  'crond',
+  'atd',
+  'syslogd',
+  'rsyslogd',
+  'syslog-ng',
+  'klogd',
+  'named',
+  'slapd',
+  'mysqld',
+  'mysqld_safe',
+  'mariadbd',
+  'postgres',
+  'postmaster',
+  'mongod',
+  'redis-server',
+  'nightshift',
 ];
 
 export interface Selection {
@@ -21,7 +48,17 @@ export interface Selection {
  * their parents (a parent would only start new ones while its children are ended, but it must outlive them to reap them), then the hottest, then the youngest.
  * A zombie is nobody any more: ending it would count as an act and change nothing.
  */
-export function selectRunaways({ processes, runaways, protect, maxKills }: { processes: readonly ProcessFact[]; runaways: readonly string[]; protect: readonly string[]; maxKills: number }): Selection {
+export function selectRunaways({
+  processes,
+  runaways,
+  protect,
+  maxKills,
+}: {
+  processes: readonly ProcessFact[];
+  runaways: readonly string[];
+  protect: readonly string[];
+  maxKills: number;
+}): Selection {
   if (runaways.length === 0) return { candidates: [], reason: 'no-names' };
   const safe = new Set([...PROTECTED, ...protect]);
   const named = new Set(runaways.filter((name) => !safe.has(name)));
@@ -29,7 +66,9 @@ export function selectRunaways({ processes, runaways, protect, maxKills }: { pro
   if (eligible.length === 0) return { candidates: [], reason: 'none' };
 
   const depth = depths(processes);
-  const ordered = eligible.toSorted((a, b) => (depth.get(b.pid) ?? 0) - (depth.get(a.pid) ?? 0) || heat(b) - heat(a) || a.ageSeconds - b.ageSeconds || a.pid - b.pid);
+  const ordered = eligible.toSorted(
+    (a, b) => (depth.get(b.pid) ?? 0) - (depth.get(a.pid) ?? 0) || heat(b) - heat(a) || a.ageSeconds - b.ageSeconds || a.pid - b.pid,
+  );
   return { candidates: ordered.slice(0, maxKills), reason: ordered.length > maxKills ? 'too-many' : 'all' };
 }
 

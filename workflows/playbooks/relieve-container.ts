@@ -45,8 +45,15 @@ export const relieveContainer: Playbook = {
 };
 
 /** What was done to the limit, in all runs together. */
-interface Raised { times: number; from: Limits | null; to: Limits | null }
-interface Limits { barrier: number; limit: number }
+interface Raised {
+  times: number;
+  from: Limits | null;
+  to: Limits | null;
+}
+interface Limits {
+  barrier: number;
+  limit: number;
+}
 
 /** One run through all steps. `again`: the container is not what was looked at, or not as it was left; look once more from the top. */
 async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: string } | { again: string }> {
@@ -54,31 +61,70 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
   const { knobs } = input;
   const resource = resourceOf(input);
 
-  const before = await see(kernel, 'see', ['counters', 'processes'], (look) => `${describeProcesses(look.processes, knobs.runaways)}; ${describeCounter(counterOf(look, input), resource)}; ${describeLoad(look)}`);
-  const tried = await see(kernel, 'try-to-enter', ['counters', 'enter'], (look) => `${describeEntry(look, knobs.enterWithinMs)}; ${refusals(before, look, input)}`);
+  const before = await see(
+    kernel,
+    'see',
+    ['counters', 'processes'],
+    (look) => `${describeProcesses(look.processes, knobs.runaways)}; ${describeCounter(counterOf(look, input), resource)}; ${describeLoad(look)}`,
+  );
+  const tried = await see(
+    kernel,
+    'try-to-enter',
+    ['counters', 'enter'],
+    (look) => `${describeEntry(look, knobs.enterWithinMs)}; ${refusals(before, look, input)}`,
+  );
   const { incarnation } = before;
   if (tried.incarnation !== incarnation) return restarted(kernel, raised);
 
-  const symptom = judgeSymptom({ counter: tried.counter, refused: refusedBetween(before, tried), enteredInMs: tried.look.enteredInMs ?? null, fresh: !input.stale });
+  const symptom = judgeSymptom({
+    counter: tried.counter,
+    refused: refusedBetween(before, tried),
+    enteredInMs: tried.look.enteredInMs ?? null,
+    fresh: !input.stale,
+  });
   if (!symptom.live) {
-    kernel.decide('judge', 'wait', symptom.reason, tried.look.enteredInMs === null ? 'cannot be entered, but the event is old and nothing is refused now' : 'nothing is refused now and it can be entered: a single blip is normal');
+    kernel.decide(
+      'judge',
+      'wait',
+      symptom.reason,
+      tried.look.enteredInMs === null
+        ? 'cannot be entered, but the event is old and nothing is refused now'
+        : 'nothing is refused now and it can be entered: a single blip is normal',
+    );
   }
 
   let ended = false;
   if (symptom.live && symptom.reason === 'cannot-enter') {
-    const { candidates, reason } = selectRunaways({ processes: before.look.processes ?? [], runaways: knobs.runaways, protect: knobs.protect, maxKills: knobs.maxKills });
+    const { candidates, reason } = selectRunaways({
+      processes: before.look.processes ?? [],
+      runaways: knobs.runaways,
+      protect: knobs.protect,
+      maxKills: knobs.maxKills,
+    });
     if (candidates.length === 0) {
       kernel.decide('end-runaways', 'skip', reason, `none of ${count(before.look.processes?.length ?? 0, 'process', 'processes')} may be ended`);
     } else {
       const outcome = await kernel.effect(
         'end-runaways',
         'container.ensure-enterable',
-        { candidates: candidates.map(({ pid, startTicks }) => ({ pid, startTicks })), incarnation, maxKills: knobs.maxKills, enterWithinMs: knobs.enterWithinMs },
-        { summary: `end up to ${candidates.length} runaway ${[...new Set(candidates.map((p) => p.comm))].join(', ')} from the host, until the container can be entered` },
+        {
+          candidates: candidates.map(({ pid, startTicks }) => ({ pid, startTicks })),
+          incarnation,
+          maxKills: knobs.maxKills,
+          enterWithinMs: knobs.enterWithinMs,
+        },
+        {
+          summary: `end up to ${candidates.length} runaway ${[...new Set(candidates.map((p) => p.comm))].join(', ')} from the host, until the container can be entered`,
+        },
       );
       if (outcome.state === 'refused') return refusedWith(outcome);
       if (outcome.state === 'failed') throw escalate('cannot-enter', outcome.summary);
-      const after = await see(kernel, 'try-to-enter', ['counters', 'enter'], (look) => `${describeEntry(look, knobs.enterWithinMs)}; ${refusals(tried, look, input)}`);
+      const after = await see(
+        kernel,
+        'try-to-enter',
+        ['counters', 'enter'],
+        (look) => `${describeEntry(look, knobs.enterWithinMs)}; ${refusals(tried, look, input)}`,
+      );
       if (after.incarnation !== incarnation) return restarted(kernel, raised);
       if ((after.look.enteredInMs ?? null) === null) {
         // What may have been done must not be done again: a doubtful answer is followed by a look, never by the same act.
@@ -90,7 +136,12 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
   }
 
   if (knobs.service !== null && (ended || (symptom.live && serviceStuck(before.look.processes, knobs.runaways)))) {
-    const outcome = await kernel.effect('restart-service', 'container.ensure-service-restarted', { incarnation }, { summary: `restart ${knobs.service} in the container` });
+    const outcome = await kernel.effect(
+      'restart-service',
+      'container.ensure-service-restarted',
+      { incarnation },
+      { summary: `restart ${knobs.service} in the container` },
+    );
     if (outcome.state === 'refused') return refusedWith(outcome);
     if (outcome.state === 'failed') throw escalate('restart-failed', outcome.summary);
   }
@@ -105,10 +156,14 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
       want: ['counters'],
       from,
       until: (look) => look.incarnation !== incarnation,
-      say: ({ prior, last }) => ({ summary: `${describeCounter(counterOf(last.look, input), resource)}; ${refusals(prior, last.look, input, last.at)}; ${describeLoad(last.look)}`, evidence: evidenceOf(last.look) }),
+      say: ({ prior, last }) => ({
+        summary: `${describeCounter(counterOf(last.look, input), resource)}; ${refusals(prior, last.look, input, last.at)}; ${describeLoad(last.look)}`,
+        evidence: evidenceOf(last.look),
+      }),
     });
     const counter = counterOf(watched.last.look, input);
-    if (watched.ended === 'unreadable' || counter === null || watched.last.look.counters === null) throw escalate('facts-unreadable', 'the counters can no longer be read');
+    if (watched.ended === 'unreadable' || counter === null || watched.last.look.counters === null)
+      throw escalate('facts-unreadable', 'the counters can no longer be read');
     if (watched.last.look.incarnation !== incarnation) return restarted(kernel, raised);
     if (raised.to !== null && (counter.limit !== raised.to.limit || counter.barrier !== raised.to.barrier)) {
       throw escalate('limit-not-kept', `${resource} was to be ${words(resource, raised.to)} and is ${words(resource, counter)}`);
@@ -116,7 +171,15 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
     rates.push(perSecond(watched.prior, watched.last, input));
     from = { ...watched.last, counter };
 
-    const next = nextLimit({ resource, counters: watched.last.look.counters, refusals: rates, ceiling: knobs.ceiling, raises: raised.times, maxRaises: knobs.maxRaises, factor: knobs.raiseFactor });
+    const next = nextLimit({
+      resource,
+      counters: watched.last.look.counters,
+      refusals: rates,
+      ceiling: knobs.ceiling,
+      raises: raised.times,
+      maxRaises: knobs.maxRaises,
+      factor: knobs.raiseFactor,
+    });
     if (next.raise !== null) {
       const original = raised.from ?? { barrier: counter.barrier, limit: counter.limit };
       const outcome = await kernel.effect(
@@ -126,7 +189,15 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
         {
           summary: `raise ${resource} from ${words(resource, counter)} to ${words(resource, next.raise)}`,
           // One undo takes back all raises: they turn the same knob.
-          ...(raised.from === null ? { undo: { verb: 'container.ensure-limit', args: { resource, ...original, incarnation }, summary: `put ${resource} back to ${words(resource, original)}` } } : {}),
+          ...(raised.from === null
+            ? {
+                undo: {
+                  verb: 'container.ensure-limit',
+                  args: { resource, ...original, incarnation },
+                  summary: `put ${resource} back to ${words(resource, original)}`,
+                },
+              }
+            : {}),
         },
       );
       if (outcome.state === 'refused') return refusedWith(outcome);
@@ -137,9 +208,17 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
       continue;
     }
     if (next.reason !== 'flat') {
-      throw escalate(next.reason, `${WHY_NO_RAISE[next.reason]}; ${resource} is ${words(resource, counter)} after ${count(raised.times, 'raise')} and still refused ${Math.ceil(rates.at(-1) ?? 0)} times a second`);
+      throw escalate(
+        next.reason,
+        `${WHY_NO_RAISE[next.reason]}; ${resource} is ${words(resource, counter)} after ${count(raised.times, 'raise')} and still refused ${Math.ceil(rates.at(-1) ?? 0)} times a second`,
+      );
     }
-    kernel.decide('choose-limit', 'no-raise', 'flat', `${raised.times === 0 ? 'raise' : 'raise further'} ${resource}: not needed, failcnt has been flat for ${span(knobs.watchForMs / 3)}`);
+    kernel.decide(
+      'choose-limit',
+      'no-raise',
+      'flat',
+      `${raised.times === 0 ? 'raise' : 'raise further'} ${resource}: not needed, failcnt has been flat for ${span(knobs.watchForMs / 3)}`,
+    );
 
     const verified = await kernel.watch('verify', {
       forMs: knobs.verifyForMs,
@@ -148,7 +227,10 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
       from,
       until: (look) => look.incarnation !== incarnation || look.enteredInMs === null || (counterOf(look, input)?.failcnt ?? 0) > counter.failcnt,
       waitingFor: `failcnt must stay flat for ${span(knobs.verifyForMs)}`,
-      say: ({ last }) => ({ summary: `${refusals(from, last.look, input, last.at)}; ${describeEntry(last.look, knobs.enterWithinMs)}; ${describeLoad(last.look)}`, evidence: evidenceOf(last.look) }),
+      say: ({ last }) => ({
+        summary: `${refusals(from, last.look, input, last.at)}; ${describeEntry(last.look, knobs.enterWithinMs)}; ${describeLoad(last.look)}`,
+        evidence: evidenceOf(last.look),
+      }),
     });
     const { look } = verified.last;
     if (verified.ended === 'unreadable') throw escalate('facts-unreadable', 'the counters can no longer be read');
@@ -165,10 +247,20 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
     const gone = `failcnt flat and ${describeLoad(look)} for ${span(knobs.verifyForMs)}`;
     const wanted = raised.to;
     if (wanted === null) return { resolved: gone };
-    const kept = await kernel.effect('keep-limit', 'container.ensure-limit-saved', { resource, ...wanted, incarnation }, { summary: `save ${resource} ${words(resource, wanted)}` });
+    const kept = await kernel.effect(
+      'keep-limit',
+      'container.ensure-limit-saved',
+      { resource, ...wanted, incarnation },
+      { summary: `save ${resource} ${words(resource, wanted)}` },
+    );
     // A limit that holds and cannot be saved is left: taking it back would bring the outage back.
-    if (kept.state === 'refused') throw refuse(kept.reason, `${gone}, but ${words(resource, wanted)} is not saved, and lost with the container's next restart: ${kept.summary}`);
-    if (kept.state !== 'done') throw escalate('not-saved', `${gone}, but ${words(resource, wanted)} is perhaps not saved, and then lost with the container's next restart: ${kept.summary}`);
+    if (kept.state === 'refused')
+      throw refuse(kept.reason, `${gone}, but ${words(resource, wanted)} is not saved, and lost with the container's next restart: ${kept.summary}`);
+    if (kept.state !== 'done')
+      throw escalate(
+        'not-saved',
+        `${gone}, but ${words(resource, wanted)} is perhaps not saved, and then lost with the container's next restart: ${kept.summary}`,
+      );
     return { resolved: gone };
   }
 }
@@ -180,12 +272,18 @@ const WHY_NO_RAISE = {
   inconsistent: 'a raise would break the formulae of the beancounters, or they cannot be checked',
 } as const;
 
-interface SeenContainer extends Seen { counter: Counter; incarnation: string }
+interface SeenContainer extends Seen {
+  counter: Counter;
+  incarnation: string;
+}
 
 /** A look whose counters must be readable: tried twice, then a person must look. What is unknown counts against acting. */
 async function see(kernel: Kernel, step: string, want: LookAtContainer['want'], say: (look: ContainerLook) => string): Promise<SeenContainer> {
   for (let nth = 1; nth <= 2; nth += 1) {
-    const seen = await kernel.look(step, want, (look) => ({ summary: look.running === false ? 'the container is not running' : say(look), evidence: evidenceOf(look) }));
+    const seen = await kernel.look(step, want, (look) => ({
+      summary: look.running === false ? 'the container is not running' : say(look),
+      evidence: evidenceOf(look),
+    }));
     if (seen === null) continue;
     if (seen.look.running === false) throw escalate('not-running', 'the container is not running');
     const counter = counterOf(seen.look, kernel.input);
@@ -214,7 +312,8 @@ const counterOf = (look: ContainerLook, input: IncidentInput): Counter | null =>
 const words = (resource: Resource, { barrier, limit }: { barrier: number; limit: number }): string => `${amount(resource, barrier)}:${amount(resource, limit)}`;
 
 /** A counter that went back began anew: what it shows now is all that was refused since. */
-const refusedBetween = (a: { counter: Counter }, b: { counter: Counter }): number => (b.counter.failcnt >= a.counter.failcnt ? b.counter.failcnt - a.counter.failcnt : b.counter.failcnt);
+const refusedBetween = (a: { counter: Counter }, b: { counter: Counter }): number =>
+  b.counter.failcnt >= a.counter.failcnt ? b.counter.failcnt - a.counter.failcnt : b.counter.failcnt;
 
 function refusals(from: Seen, look: ContainerLook, input: IncidentInput, at = Date.now()): string {
   const [a, b] = [counterOf(from.look, input), counterOf(look, input)];

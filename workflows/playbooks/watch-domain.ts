@@ -6,6 +6,9 @@ export const watchDomain: Playbook = {
   measure: null,
   run: async ({ input }) => {
     const members = input.members ?? [];
-    throw escalate('domain-storm', `${count(members.length, 'member')} of ${input.target.domain ?? input.target.host} fail at once: ${some(members)}; touches nothing`);
+    throw escalate(
+      'domain-storm',
+      `${count(members.length, 'member')} of ${input.target.domain ?? input.target.host} fail at once: ${some(members)}; touches nothing`,
+    );
   },
 };

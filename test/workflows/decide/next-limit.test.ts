@@ -8,7 +8,14 @@ import { brokenFormulae } from '../../../workflows/decide/ubc-formulae.js';
 const row = (resource: Resource, barrier: number, limit = barrier, held = barrier): Counter => ({ resource, held, maxheld: held, barrier, limit, failcnt: 1 });
 const ask = (given: Partial<Parameters<typeof nextLimit>[0]> = {}) =>
   nextLimit({
-    resource: 'tcpsndbuf', counters: [row('tcpsndbuf', 4_000_000), row('numtcpsock', 360)], refusals: [40], ceiling: { barrier: 7_000_000, limit: 8_000_000 }, raises: 0, maxRaises: 5, factor: 1.15, ...given,
+    resource: 'tcpsndbuf',
+    counters: [row('tcpsndbuf', 4_000_000), row('numtcpsock', 360)],
+    refusals: [40],
+    ceiling: { barrier: 7_000_000, limit: 8_000_000 },
+    raises: 0,
+    maxRaises: 5,
+    factor: 1.15,
+    ...given,
   });
 
 describe('the next limit', () => {
@@ -44,45 +51,58 @@ describe('the next limit', () => {
     expect(ask({ resource: 'numtcpsock', counters, ceiling: { barrier: 1000, limit: 1000 } })).toEqual({ raise: null, reason: 'inconsistent' });
   });
   test('leaves an unlimited resource alone', () => {
-    expect(ask({ counters: [row('tcpsndbuf', 9223372036854775807), row('numtcpsock', 360)] })).toEqual({ raise: null, reason: 'ceiling' });
+    expect(ask({ counters: [row('tcpsndbuf', 2 ** 63), row('numtcpsock', 360)] })).toEqual({ raise: null, reason: 'ceiling' });
   });
 
   const amount = fc.integer({ min: 0, max: 10_000_000 });
   const limits = fc.tuple(amount, amount).map(([a, b]) => ({ barrier: Math.min(a, b), limit: Math.max(a, b) }));
-  const table = fc.uniqueArray(fc.record({ resource: fc.constantFrom(...RESOURCES), of: limits, held: amount }), { selector: (r) => r.resource, maxLength: RESOURCES.length })
+  const table = fc
+    .uniqueArray(fc.record({ resource: fc.constantFrom(...RESOURCES), of: limits, held: amount }), { selector: (r) => r.resource, maxLength: RESOURCES.length })
     .map((rows): Counter[] => rows.map(({ resource, of, held }) => ({ resource, held, maxheld: held, failcnt: 3, ...of })));
 
   test('whatever the counters say: never lower, never above the ceiling, never a formula broken that held, and always a step up', () => {
-    fc.assert(fc.property(table, fc.constantFrom(...RESOURCES), limits, fc.double({ min: 1.05, max: 2, noNaN: true }), fc.integer({ min: 0, max: 6 }), (counters, resource, ceiling, factor, raises) => {
-      const next = nextLimit({ resource, counters, refusals: [10, 5, 2], ceiling, raises, maxRaises: 5, factor });
-      if (next.raise === null) return;
-      const now = counters.find((c) => c.resource === resource) as Counter;
-      const { barrier, limit } = next.raise;
-      expect(raises).toBeLessThan(5);
-      expect(barrier).toBeGreaterThanOrEqual(now.barrier);
-      expect(limit).toBeGreaterThanOrEqual(now.limit);
-      expect(barrier + limit).toBeGreaterThan(now.barrier + now.limit);
-      expect(barrier).toBeLessThanOrEqual(ceiling.barrier);
-      expect(limit).toBeLessThanOrEqual(ceiling.limit);
-      expect(barrier).toBeLessThanOrEqual(limit);
-      expect(Number.isInteger(barrier) && Number.isInteger(limit)).toBe(true);
-      const before = brokenFormulae(counters);
-      const after = brokenFormulae(counters.map((c) => (c.resource === resource ? { ...c, barrier, limit } : c)));
-      expect(after.filter((f) => !before.includes(f))).toEqual([]);
-    }), { numRuns: 2000 });
+    fc.assert(
+      fc.property(
+        table,
+        fc.constantFrom(...RESOURCES),
+        limits,
+        fc.double({ min: 1.05, max: 2, noNaN: true }),
+        fc.integer({ min: 0, max: 6 }),
+        (counters, resource, ceiling, factor, raises) => {
+          const next = nextLimit({ resource, counters, refusals: [10, 5, 2], ceiling, raises, maxRaises: 5, factor });
+          if (next.raise === null) return;
+          const now = counters.find((c) => c.resource === resource) as Counter;
+          const { barrier, limit } = next.raise;
+          expect(raises).toBeLessThan(5);
+          expect(barrier).toBeGreaterThanOrEqual(now.barrier);
+          expect(limit).toBeGreaterThanOrEqual(now.limit);
+          expect(barrier + limit).toBeGreaterThan(now.barrier + now.limit);
+          expect(barrier).toBeLessThanOrEqual(ceiling.barrier);
+          expect(limit).toBeLessThanOrEqual(ceiling.limit);
+          expect(barrier).toBeLessThanOrEqual(limit);
+          expect(Number.isInteger(barrier) && Number.isInteger(limit)).toBe(true);
+          const before = brokenFormulae(counters);
+          const after = brokenFormulae(counters.map((c) => (c.resource === resource ? { ...c, barrier, limit } : c)));
+          expect(after.filter((f) => !before.includes(f))).toEqual([]);
+        },
+      ),
+      { numRuns: 2000 },
+    );
   });
 
   test('asked again and again it always comes to an end', () => {
-    fc.assert(fc.property(limits, limits, fc.integer({ min: 1, max: 2000 }), fc.double({ min: 1.05, max: 2, noNaN: true }), (start, ceiling, sockets, factor) => {
-      let counters = [row('tcpsndbuf', start.barrier, start.limit), row('numtcpsock', sockets)];
-      const refusals = [1000];
-      for (let raises = 0; ; raises += 1) {
-        expect(raises).toBeLessThanOrEqual(10);
-        const next = nextLimit({ resource: 'tcpsndbuf', counters, refusals, ceiling, raises, maxRaises: 10, factor });
-        if (next.raise === null) return;
-        counters = [row('tcpsndbuf', next.raise.barrier, next.raise.limit), row('numtcpsock', sockets)];
-        refusals.push((refusals.at(-1) as number) * 0.5);
-      }
-    }));
+    fc.assert(
+      fc.property(limits, limits, fc.integer({ min: 1, max: 2000 }), fc.double({ min: 1.05, max: 2, noNaN: true }), (start, ceiling, sockets, factor) => {
+        let counters = [row('tcpsndbuf', start.barrier, start.limit), row('numtcpsock', sockets)];
+        const refusals = [1000];
+        for (let raises = 0; ; raises += 1) {
+          expect(raises).toBeLessThanOrEqual(10);
+          const next = nextLimit({ resource: 'tcpsndbuf', counters, refusals, ceiling, raises, maxRaises: 10, factor });
+          if (next.raise === null) return;
+          counters = [row('tcpsndbuf', next.raise.barrier, next.raise.limit), row('numtcpsock', sockets)];
+          refusals.push((refusals.at(-1) as number) * 0.5);
+        }
+      }),
+    );
   });
 });
