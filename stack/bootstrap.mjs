@@ -105,7 +105,7 @@ function sources() {
   const { include } = JSON.parse(readFileSync(inRoot('tsconfig.json'), 'utf8').replace(/^\s*\/\/.*$/gm, ''));
   const found = [inRoot('tsconfig.json'), inRoot('package-lock.json')];
   for (const room of include) walk(inRoot(room), (file) => file.endsWith('.ts') && found.push(file));
-  return found.sort();
+  return found.sort((a, b) => (a < b ? -1 : 1));
 }
 
 function removeOrphans(build) {

@@ -6,6 +6,7 @@ export interface Permissions {
   publish: string[];
   denyPublish?: string[];
   subscribe: string[];
+  denySubscribe?: string[];
   responses?: boolean;
 }
 
@@ -22,7 +23,7 @@ export function signJwt(issuer: Nkey, subject: string, name: string, nats: Recor
 export function permissionClaims(p: Permissions): Record<string, unknown> {
   return {
     pub: { allow: p.publish, ...(p.denyPublish === undefined ? {} : { deny: p.denyPublish }) },
-    sub: { allow: p.subscribe },
+    sub: { allow: p.subscribe, ...(p.denySubscribe === undefined ? {} : { deny: p.denySubscribe }) },
     // One answer for each request, within ten seconds.
     ...(p.responses === true ? { resp: { max: 1, ttl: 10_000_000_000 } } : {}),
   };

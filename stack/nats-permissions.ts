@@ -61,7 +61,9 @@ export function corePermissions(site: string): Record<CoreUser, Permissions> {
     operator: {
       publish: ['$JS.API.INFO', '$JS.API.STREAM.NAMES', '$JS.API.STREAM.LIST', ...read(...ALL), 'evt.>', 'aud.note.>', `ctl.${site}.>`, `lab.${site}.>`],
       denyPublish: [...NOT_THE_BRIDGE, `$JS.API.CONSUMER.MSG.NEXT.EVT.${BRIDGE_CONSUMER}`],
-      subscribe: [inbox('operator')],
+      // People bring tools of their own, whose inboxes are `_INBOX.<anything>`; those of our processes stay closed to them.
+      subscribe: ['_INBOX.>'],
+      denySubscribe: CORE_USERS.filter((user) => user !== 'operator').map(inbox),
     },
     lab: { publish: [], subscribe: [inbox('lab'), `lab.${site}.>`], responses: true },
   };

@@ -30,6 +30,8 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, cwd:
     out(USAGE);
     return 0;
   }
+  // Whoever read our output has gone (`npm start | head`): no reason to leave six processes to themselves.
+  process.stdout.on('error', () => {});
   const interrupted = interruption();
   try {
     return await serve(options, env, interrupted);
@@ -82,7 +84,11 @@ async function serve(options: StartOptions, env: NodeJS.ProcessEnv, interrupted:
 }
 
 /** A pipe gets one line a fact; a terminal gets colours and lines of its width. */
-const terminal = (): { columns?: number; color?: boolean } => (process.stdout.isTTY ? { columns: process.stdout.columns, color: true } : {});
+const terminal = (): { columns?: number; color?: boolean } => {
+  if (!process.stdout.isTTY) return {};
+  // Some terminals say 0, or next to nothing, before they know.
+  return process.stdout.columns >= 60 ? { columns: process.stdout.columns, color: true } : { color: true };
+};
 
 /** Below this, intake is stopped. It has to hold what running incidents still write, the spools of agents and Temporal's log. */
 function minFreeBytes(env: NodeJS.ProcessEnv): number {

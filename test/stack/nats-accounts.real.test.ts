@@ -214,6 +214,19 @@ test('the operator may look at all four streams', async () => {
   expect(listed.map((info) => info.config.name).toSorted()).toEqual(['ADV', 'AUDIT', 'DLQ', 'EVT']);
 });
 
+test('a tool with inboxes of its own works with the credentials of the operator, and hears nothing that is meant for our processes', async () => {
+  const tool = await connected(identities.credentials.operator, '_INBOX', 'a tool');
+  expect((await (await jetstreamManager(tool)).streams.info('EVT')).config.name).toBe('EVT');
+  const heard: string[] = [];
+  tool.subscribe('_INBOX.>', { callback: (_error, message) => void heard.push(message.subject) });
+  await tool.flush();
+  await (await openAuditLog(await as('engine'))).lastSeq();
+  await (await jetstreamManager(tool)).streams.info('EVT');
+  await tool.flush();
+  expect(heard.length).toBeGreaterThan(0);
+  expect(heard.filter((subject) => subject.startsWith('_INBOX.engine.'))).toEqual([]);
+});
+
 test('provisioning a second time changes nothing, and repairs what somebody changed', async () => {
   const admin = await as('provision');
   const jsm = await jetstreamManager(admin, { checkAPI: false });
