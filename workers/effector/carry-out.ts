@@ -158,7 +158,7 @@ async function settled(w: Walk, target: VerbContext, operation: string): Promise
     const became = await w.verb.recall(target, operation, deadline(w.signal, READ_MS + w.verb.limitMs));
     if (became.state === 'never') return null;
     if (became.state !== 'unknown') return became;
-    return (await isTrueNow(w, target)) ? done(true, `${became.summary}; it is as wanted now`, {}) : became;
+    return decides(w) && (await isTrueNow(w, target)) ? done(true, `${became.summary}; it is as wanted now`, {}) : became;
   } catch (error) {
     return unknown(`${operation} was claimed before, and the host cannot be asked what became of it: ${inWords(error)}`);
   }
@@ -204,7 +204,10 @@ async function readBack(w: Walk): Promise<Says> {
   let trouble: string | null = null;
   for (;;) {
     try {
-      if (await isTrueNow(w, target)) return acted.state === 'done' ? acted : done(true, `${acted.summary}; it is as wanted now`, {});
+      if (await isTrueNow(w, target)) {
+        if (acted.state === 'done') return acted;
+        return decides(w) ? done(true, `${acted.summary}; it is as wanted now`, {}) : acted;
+      }
       trouble = null;
     } catch (error) {
       trouble = inWords(error);
@@ -214,6 +217,9 @@ async function readBack(w: Walk): Promise<Says> {
   }
   return unknown(trouble === null ? `${acted.summary}; but it is not so when read back` : `${acted.summary}; it could not be read back: ${trouble}`);
 }
+
+/** Whether what can be read back is enough to say that an act of unknown outcome was done: a service that runs does not show that it was restarted. */
+const decides = ({ verb }: Walk): boolean => verb.readBack.decides !== false;
 
 async function isTrueNow(w: Walk, target: VerbContext): Promise<boolean> {
   return w.verb.readBack.isTrue(await w.verb.read(target, w.args, deadline(w.signal, READ_MS)), w.args);
