@@ -101,6 +101,7 @@ export async function openSpool({ dir, maxBytes, onProblem }: SpoolOptions): Pro
   let savedLeft = left;
   let saving: Promise<void> | null = null;
   let taking: Promise<unknown> = Promise.resolve();
+  let busyTaking = false;
 
   const bytes = (): number => segments.reduce((sum, s) => sum + s.bytes, 0);
   const lowWater = (): number => {
@@ -196,6 +197,15 @@ export async function openSpool({ dir, maxBytes, onProblem }: SpoolOptions): Pro
   }
 
   async function takeNow(max: number): Promise<SpoolEntry[]> {
+    busyTaking = true;
+    try {
+      return await takeUnread(max);
+    } finally {
+      busyTaking = false;
+    }
+  }
+
+  async function takeUnread(max: number): Promise<SpoolEntry[]> {
     const taken: SpoolEntry[] = [];
     while (taken.length < max) {
       if (reader === null) {
@@ -245,11 +255,24 @@ export async function openSpool({ dir, maxBytes, onProblem }: SpoolOptions): Pro
         return;
       }
       savedLeft = mark;
+      await sealNewest(mark);
       for (const segment of segments.filter((s) => s.last <= mark && s.handle === null && s !== reader?.segment)) {
         segments.splice(segments.indexOf(segment), 1);
         await unlink(segment.file).catch(() => undefined);
       }
     }
+  }
+
+  /** A newest file that is large enough and has left entirely is finished here, not by the next line: a full spool might refuse that line. */
+  async function sealNewest(mark: number): Promise<void> {
+    const newest = segments.at(-1);
+    if (newest === undefined || newest.handle === null || newest.good < segmentBytes || newest.last > mark || writing !== null || busyTaking) return;
+    const { handle } = newest;
+    const read = reader?.segment === newest ? reader.handle : null;
+    newest.handle = null;
+    if (read !== null) reader = null;
+    await handle.close();
+    await read?.close();
   }
 
   return {

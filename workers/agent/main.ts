@@ -47,7 +47,7 @@ const publisher = openEventPublisher({ nc: connecting, spool, log });
 const source = viaSsh === null ? createLocalSource(settings.sources) : (await import('./ssh-source.js')).createSshSource({ viaSsh, cgroups: settings.sources.containers });
 const spikes = createSpikesFile(join(settings.dataDir, 'spikes.json'), (problem) => log.warn(problem));
 
-const seen = { samples: 0, unread: 0, events: 0, refused: 0, lastGoodMs: performance.now(), lastTookMs: 0, containers: 0, blindSources: '' };
+const seen = { samples: 0, unread: 0, events: 0, refused: 0, lastGoodMs: performance.now(), lastTookMs: 0, containers: 0, blindSources: '', refusing: false };
 const health = await serveHealth({
   port: settings.healthPort,
   checks: {
@@ -58,7 +58,7 @@ const health = await serveHealth({
     sources: () => (seen.blindSources === '' ? { ok: true } : { ok: false, detail: `cannot read ${seen.blindSources}` }),
     spool: () => {
       const { pending, bytes, maxBytes } = spool.status();
-      return bytes < maxBytes * 0.9 ? { ok: true, detail: `${pending} events wait` } : { ok: false, detail: `${bytes} of ${maxBytes} bytes used, ${pending} events wait` };
+      return bytes < maxBytes * 0.9 && !seen.refusing ? { ok: true, detail: `${pending} events wait` } : { ok: false, detail: `${bytes} of ${maxBytes} bytes used, ${pending} events wait` };
     },
     nats: () => {
       const { connected, holdUp } = publisher.status();
@@ -110,6 +110,7 @@ await sampleForEver({
     seen.samples += 1;
     seen.events += events;
     seen.lastTookMs = tookMs;
+    seen.refusing = refused;
     if (refused) seen.refused += 1;
     if (sample === null) {
       seen.unread += 1;
