@@ -92,16 +92,20 @@ export function openEventPublisher({ nc: connection, spool, log }: EventPublishe
     woken = true;
     wakeLoop?.();
   };
-  const sleep = (ms: number): Promise<void> => new Promise((resolve) => {
-    if (woken) { resolve(); return; }
-    const timer = ms === Infinity ? null : setTimeout(done, ms);
-    function done(): void {
-      if (timer !== null) clearTimeout(timer);
-      wakeLoop = null;
-      resolve();
-    }
-    wakeLoop = done;
-  });
+  const sleep = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      if (woken) {
+        resolve();
+        return;
+      }
+      const timer = ms === Infinity ? null : setTimeout(done, ms);
+      function done(): void {
+        if (timer !== null) clearTimeout(timer);
+        wakeLoop = null;
+        resolve();
+      }
+      wakeLoop = done;
+    });
 
   /** What is in flight when the connection breaks will not be answered, so nobody waits for its timeout. A set, not a promise to race: that would keep every event ever sent. */
   const lost = new Set<(error: Error) => void>();
@@ -146,7 +150,11 @@ export function openEventPublisher({ nc: connection, spool, log }: EventPublishe
       spool.acknowledge(entry.seq);
       counts.acknowledged += 1;
       // Nobody has sent this one before, yet the stream knows its id: somebody else used it, and an event of ours was suppressed.
-      if (ack.duplicate && tries === 1 && !entry.recovered) log.error({ alarm: 'duplicate-on-first-attempt', id, subject, seq: ack.seq }, 'the stream already knew the id of a new event: this event was suppressed');
+      if (ack.duplicate && tries === 1 && !entry.recovered)
+        log.error(
+          { alarm: 'duplicate-on-first-attempt', id, subject, seq: ack.seq },
+          'the stream already knew the id of a new event: this event was suppressed',
+        );
       if (holdUp !== null) {
         log.info({ after: holdUp.why, pending: spool.status().pending }, 'events leave again');
         holdUp = null;
@@ -196,7 +204,7 @@ export function openEventPublisher({ nc: connection, spool, log }: EventPublishe
       again.sort((a, b) => a.seq - b.seq);
       const batch = again.slice(0, room);
       again = again.slice(room);
-      if (batch.length < room) batch.push(...await spool.take(room - batch.length));
+      if (batch.length < room) batch.push(...(await spool.take(room - batch.length)));
       for (const entry of batch) void attempt(nc, js, entry);
       if (batch.length === 0) await sleep(Infinity);
     }
@@ -219,7 +227,12 @@ export function openEventPublisher({ nc: connection, spool, log }: EventPublishe
       notBefore = 0;
       wake();
       let timer: NodeJS.Timeout | undefined;
-      await Promise.race([sending, new Promise((resolve) => { timer = setTimeout(resolve, deadlineMs); })]);
+      await Promise.race([
+        sending,
+        new Promise((resolve) => {
+          timer = setTimeout(resolve, deadlineMs);
+        }),
+      ]);
       clearTimeout(timer);
       gone = true;
       wake();
@@ -232,7 +245,11 @@ export function openEventPublisher({ nc: connection, spool, log }: EventPublishe
 }
 
 /** Publishes one event without a spool, again and again with its id until it is acknowledged or the deadline passes. For the command line. */
-export async function publishOnce(nc: NatsConnection, event: NightshiftEvent, { deadlineMs = 10_000 } = {}): Promise<{ subject: string; seq: number; duplicate: boolean }> {
+export async function publishOnce(
+  nc: NatsConnection,
+  event: NightshiftEvent,
+  { deadlineMs = 10_000 } = {},
+): Promise<{ subject: string; seq: number; duplicate: boolean }> {
   const { subject, body, id } = unpack(pack(event));
   const js = jetstream(nc);
   const end = Date.now() + deadlineMs;
@@ -244,7 +261,9 @@ export async function publishOnce(nc: NatsConnection, event: NightshiftEvent, { 
     } catch (cause) {
       const pause = BACKOFF_FIRST_MS * 2 ** Math.min(tries, 4);
       if (nc.isClosed() || Date.now() + pause >= end) throw new NotAcknowledged(id, subject, deadlineMs, cause);
-      await new Promise((resolve) => { setTimeout(resolve, pause); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, pause);
+      });
     }
   }
 }
@@ -255,10 +274,12 @@ function pack(event: NightshiftEvent): string {
   if (!parsed.success) throw new InvalidEvent(`not an event: ${z.prettifyError(parsed.error)}`);
   const e = parsed.data;
   const [nothing, site, host, ...more] = e.source.split('/');
-  if (nothing !== '' || site === undefined || host === undefined || more.length > 0) throw new InvalidEvent(`event ${e.id}: its source is ${JSON.stringify(e.source)}, not /<site>/<host>`);
+  if (nothing !== '' || site === undefined || host === undefined || more.length > 0)
+    throw new InvalidEvent(`event ${e.id}: its source is ${JSON.stringify(e.source)}, not /<site>/<host>`);
   if (e.data.host !== host) throw new InvalidEvent(`event ${e.id}: its source names host ${host}, its data ${e.data.host}`);
   const body = JSON.stringify(e);
-  if (Buffer.byteLength(body) > MAX_EVENT_BYTES) throw new InvalidEvent(`event ${e.id} has ${Buffer.byteLength(body)} bytes; at most ${MAX_EVENT_BYTES} are read`);
+  if (Buffer.byteLength(body) > MAX_EVENT_BYTES)
+    throw new InvalidEvent(`event ${e.id} has ${Buffer.byteLength(body)} bytes; at most ${MAX_EVENT_BYTES} are read`);
   return `${eventSubject(site, host, e.type)} ${body}`;
 }
 

@@ -22,7 +22,11 @@ export interface Spool {
 }
 
 /** `recovered`: it was in the spool before this process began, so somebody may have sent it already. */
-export interface SpoolEntry { seq: number; text: string; recovered: boolean }
+export interface SpoolEntry {
+  seq: number;
+  text: string;
+  recovered: boolean;
+}
 
 export interface SpoolStatus {
   /** Lines that have not been acknowledged. */
@@ -45,7 +49,12 @@ export interface SpoolOptions {
 
 /** Nothing of the batch was taken in; what is in the spool stays. Send, or give it more room. */
 export class SpoolFull extends Error {
-  constructor(readonly dir: string, readonly bytes: number, readonly maxBytes: number, readonly lines: number) {
+  constructor(
+    readonly dir: string,
+    readonly bytes: number,
+    readonly maxBytes: number,
+    readonly lines: number,
+  ) {
     super(`spool ${dir} is full: ${bytes} of ${maxBytes} bytes wait to be sent; refused ${lines} more`);
     this.name = 'SpoolFull';
   }
@@ -162,7 +171,9 @@ export async function openSpool({ dir, maxBytes, onProblem }: SpoolOptions): Pro
       // Its numbers are not used again: what is left of it must never stand in the way of a line that was promised to be kept.
       nextSeq = first + lines.length;
       onProblem({ what: 'write-failed', file: segment.file, detail: cause instanceof Error ? cause.message : String(cause) });
-      await handle.truncate(segment.good).catch(() => { segment.bytes = segment.good + data.length; });
+      await handle.truncate(segment.good).catch(() => {
+        segment.bytes = segment.good + data.length;
+      });
       await handle.close().catch(() => undefined);
       segment.handle = null;
       throw cause;
@@ -240,7 +251,9 @@ export async function openSpool({ dir, maxBytes, onProblem }: SpoolOptions): Pro
 
   /** Writes the position down and gives finished files back; again while it moves. A write that fails is said, and tried with the next acknowledgement. */
   async function save(): Promise<void> {
-    await new Promise((resolve) => { setImmediate(resolve); });
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
     await saveMoved();
     saving = null;
   }
@@ -313,7 +326,13 @@ function unseal(line: string): { seq: number; text: string } | null {
 }
 
 /** Whole lines from `offset`, none beyond `end`, none that is not after `after`. Lines that do not match were reported when the spool was opened. */
-async function readLines(handle: FileHandle, offset: number, end: number, max: number, after: number): Promise<{ entries: { seq: number; text: string }[]; offset: number }> {
+async function readLines(
+  handle: FileHandle,
+  offset: number,
+  end: number,
+  max: number,
+  after: number,
+): Promise<{ entries: { seq: number; text: string }[]; offset: number }> {
   const size = Math.min(CHUNK_BYTES, end - offset);
   const entries: { seq: number; text: string }[] = [];
   if (size <= 0) return { entries, offset };
@@ -335,7 +354,11 @@ async function readLines(handle: FileHandle, offset: number, end: number, max: n
 }
 
 /** Reads everything once, one file at a time: what is whole, what is torn, what has left already and can go. */
-async function scan(dir: string, left: number, onProblem: SpoolOptions['onProblem']): Promise<{ segments: Segment[]; pending: number; skipped: number; last: number }> {
+async function scan(
+  dir: string,
+  left: number,
+  onProblem: SpoolOptions['onProblem'],
+): Promise<{ segments: Segment[]; pending: number; skipped: number; last: number }> {
   const segments: Segment[] = [];
   let pending = 0;
   let skipped = 0;
@@ -364,7 +387,12 @@ async function scan(dir: string, left: number, onProblem: SpoolOptions['onProble
       from = newline + 1;
     }
     // A power cut tears the last line; anything else is a damaged disk.
-    if (bad > 0) onProblem({ what: bad === 1 && torn ? 'torn' : 'corrupt', file, detail: `${bad} unreadable line(s) skipped, the last at byte ${badAt} of ${content.length}` });
+    if (bad > 0)
+      onProblem({
+        what: bad === 1 && torn ? 'torn' : 'corrupt',
+        file,
+        detail: `${bad} unreadable line(s) skipped, the last at byte ${badAt} of ${content.length}`,
+      });
     skipped += bad;
     last = Math.max(last, segmentLast);
     pending += waits;

@@ -18,8 +18,12 @@ let dir: string;
 let said: { level: string; fields: Record<string, unknown>; message: string }[];
 const publishers: EventPublisher[] = [];
 
-beforeAll(async () => { nats = await natsWithAgents(); });
-afterAll(async () => { await nats.close(); });
+beforeAll(async () => {
+  nats = await natsWithAgents();
+});
+afterAll(async () => {
+  await nats.close();
+});
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'nightshift-publisher-'));
   said = [];
@@ -30,11 +34,24 @@ afterEach(async () => {
 });
 
 const log = {
-  info: (fields: object, message: string) => { said.push({ level: 'info', fields: { ...fields }, message }); },
-  warn: (fields: object, message: string) => { said.push({ level: 'warn', fields: { ...fields }, message }); },
-  error: (fields: object, message: string) => { said.push({ level: 'error', fields: { ...fields }, message }); },
+  info: (fields: object, message: string) => {
+    said.push({ level: 'info', fields: { ...fields }, message });
+  },
+  warn: (fields: object, message: string) => {
+    said.push({ level: 'warn', fields: { ...fields }, message });
+  },
+  error: (fields: object, message: string) => {
+    said.push({ level: 'error', fields: { ...fields }, message });
+  },
 };
-const spoolHere = (): Promise<Spool> => openSpool({ dir, maxBytes: 64 * 1024 * 1024, onProblem: (p) => { throw new Error(p.detail); } });
+const spoolHere = (): Promise<Spool> =>
+  openSpool({
+    dir,
+    maxBytes: 64 * 1024 * 1024,
+    onProblem: (p) => {
+      throw new Error(p.detail);
+    },
+  });
 async function publisherHere(spool: Spool): Promise<EventPublisher> {
   const publisher = openEventPublisher({ nc: nats.agentConnection(), spool, log });
   publishers.push(publisher);
@@ -61,7 +78,9 @@ describe('nothing is lost', () => {
     const spool = await spoolHere();
     const publisher = await publisherHere(spool);
     const events = series('restart', 5_000);
-    const publishing = (async () => { for (let i = 0; i < events.length; i += 100) await publisher.publish(events.slice(i, i + 100)); })();
+    const publishing = (async () => {
+      for (let i = 0; i < events.length; i += 100) await publisher.publish(events.slice(i, i + 100));
+    })();
     await until(() => publisher.status().acknowledged > 500, { what: 'some have left' });
     await nats.server.killAndStartAgain();
     await until(() => publisher.status().acknowledged > 2_000, { timeoutMs: 20_000, what: 'more have left' });
@@ -81,9 +100,13 @@ describe('nothing is lost', () => {
     let promised = 0;
     let kills = 0;
     for (let from = 0; from < total;) {
-      const child = spawn(process.execPath, [script, nats.server.url, nats.agentCredentials, dir, String(from), String(total - from)], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = spawn(process.execPath, [script, nats.server.url, nats.agentCredentials, dir, String(from), String(total - from)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       let here = 0;
-      const exited = new Promise<void>((resolve) => { child.once('close', () => resolve()); });
+      const exited = new Promise<void>((resolve) => {
+        child.once('close', () => resolve());
+      });
       let rest = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         const lines = (rest + text).split('\n');
@@ -93,7 +116,10 @@ describe('nothing is lost', () => {
           if (spooled !== undefined) promised = Number(spooled) + 1;
         }
         here = promised - from;
-        if (kills < 3 && here > 1_000) { kills += 1; child.kill('SIGKILL'); }
+        if (kills < 3 && here > 1_000) {
+          kills += 1;
+          child.kill('SIGKILL');
+        }
       });
       await exited;
       from = Math.max(promised, from);
@@ -130,7 +156,15 @@ describe('nothing is lost', () => {
   test('events published before the first connection wait on disk; those that an orderly end could not send leave in the next life', async () => {
     let connect!: () => void;
     const spool = await spoolHere();
-    const early = openEventPublisher({ nc: new Promise((resolve) => { connect = () => { resolve(nats.agentConnection()); }; }), spool, log });
+    const early = openEventPublisher({
+      nc: new Promise((resolve) => {
+        connect = () => {
+          resolve(nats.agentConnection());
+        };
+      }),
+      spool,
+      log,
+    });
     await early.publish(series('early', 5));
     expect(await early.close(50)).toEqual({ left: 5 });
     await expect(early.publish(series('late', 1))).rejects.toThrow(/closed/);

@@ -33,48 +33,67 @@ const MAX_CPU_SHARE = 0.01;
 function table(second: number): string {
   const containers: PrintedContainer[] = Array.from({ length: CONTAINERS }, (_, i) => ({
     uid: String(100 + i),
-    figures: Object.fromEntries(ROWS.map((row, r) => [row, [1_000_000 + i * 1000 + second * 17 + r, 9_000_000, 10_000_000, UNLIMITED, row === 'tcpsndbuf' && i === 104 ? second * 412 : 0]])),
+    figures: Object.fromEntries(
+      ROWS.map((row, r) => [
+        row,
+        [1_000_000 + i * 1000 + second * 17 + r, 9_000_000, 10_000_000, UNLIMITED, row === 'tcpsndbuf' && i === 104 ? second * 412 : 0],
+      ]),
+    ),
   }));
   return printBeancounters(containers);
 }
 
-test(`one sample a second over ${CONTAINERS} containers takes less than ${MAX_RSS_MB} MB and ${MAX_CPU_SHARE * 100} % of a core`, { timeout: 120_000 }, async () => {
-  const beancounters = join(dir, 'user_beancounters');
-  const show = async (second: number): Promise<void> => {
-    await writeFile(`${beancounters}.next`, table(second));
-    await rename(`${beancounters}.next`, beancounters);
-  };
-  await show(0);
-  const agent = await startAgent(dir, { servers: nats.server.url, credentialsFile: nats.agentCredentials, sources: { beancounters }, sampleEveryMs: SAMPLE_EVERY_MS });
-  try {
-    let second = 0;
-    // A new table for each sample; the agent is asked rarely, for answering costs as much as a sample.
-    const runFor = async (samples: number): Promise<number> => {
-      const first = await agent.metric('samples_total');
-      let taken = 0;
-      await until(async () => {
-        second += 1;
-        await show(second);
-        if (second % 10 === 0) taken = (await agent.metric('samples_total')) - first;
-        return taken >= samples;
-      }, { timeoutMs: 50_000, everyMs: SAMPLE_EVERY_MS, what: `${samples} samples` });
-      return taken;
+test(
+  `one sample a second over ${CONTAINERS} containers takes less than ${MAX_RSS_MB} MB and ${MAX_CPU_SHARE * 100} % of a core`,
+  { timeout: 120_000 },
+  async () => {
+    const beancounters = join(dir, 'user_beancounters');
+    const show = async (second: number): Promise<void> => {
+      await writeFile(`${beancounters}.next`, table(second));
+      await rename(`${beancounters}.next`, beancounters);
     };
-    await runFor(WARM_UP);
-    expect(await agent.metric('containers')).toBe(CONTAINERS);
+    await show(0);
+    const agent = await startAgent(dir, {
+      servers: nats.server.url,
+      credentialsFile: nats.agentCredentials,
+      sources: { beancounters },
+      sampleEveryMs: SAMPLE_EVERY_MS,
+    });
+    try {
+      let second = 0;
+      // A new table for each sample; the agent is asked rarely, for answering costs as much as a sample.
+      const runFor = async (samples: number): Promise<number> => {
+        const first = await agent.metric('samples_total');
+        let taken = 0;
+        await until(
+          async () => {
+            second += 1;
+            await show(second);
+            if (second % 10 === 0) taken = (await agent.metric('samples_total')) - first;
+            return taken >= samples;
+          },
+          { timeoutMs: 50_000, everyMs: SAMPLE_EVERY_MS, what: `${samples} samples` },
+        );
+        return taken;
+      };
+      await runFor(WARM_UP);
+      expect(await agent.metric('containers')).toBe(CONTAINERS);
 
-    const shares: number[] = [];
-    for (let window = 0; window < WINDOWS; window += 1) {
-      const before = (await usageOf(agent.pid)).cpuSeconds;
-      const samples = await runFor(SAMPLES);
-      shares.push(((await usageOf(agent.pid)).cpuSeconds - before) / samples);
+      const shares: number[] = [];
+      for (let window = 0; window < WINDOWS; window += 1) {
+        const before = (await usageOf(agent.pid)).cpuSeconds;
+        const samples = await runFor(SAMPLES);
+        shares.push(((await usageOf(agent.pid)).cpuSeconds - before) / samples);
+      }
+      const { peakMb, rssMb } = await usageOf(agent.pid);
+      process.stderr.write(
+        `agent: ${rssMb.toFixed(1)} MB (peak ${peakMb.toFixed(1)}); CPU a sample of ${CONTAINERS} containers, in windows of ${SAMPLES}: ${shares.map((s) => `${(s * 1000).toFixed(1)} ms`).join(', ')}\n`,
+      );
+      expect(peakMb).toBeLessThan(MAX_RSS_MB);
+      expect(Math.min(...shares)).toBeLessThan(MAX_CPU_SHARE);
+      expect(await nats.storedIds()).not.toHaveLength(0);
+    } finally {
+      await agent.end('SIGTERM');
     }
-    const { peakMb, rssMb } = await usageOf(agent.pid);
-    process.stderr.write(`agent: ${rssMb.toFixed(1)} MB (peak ${peakMb.toFixed(1)}); CPU a sample of ${CONTAINERS} containers, in windows of ${SAMPLES}: ${shares.map((s) => `${(s * 1000).toFixed(1)} ms`).join(', ')}\n`);
-    expect(peakMb).toBeLessThan(MAX_RSS_MB);
-    expect(Math.min(...shares)).toBeLessThan(MAX_CPU_SHARE);
-    expect(await nats.storedIds()).not.toHaveLength(0);
-  } finally {
-    await agent.end('SIGTERM');
-  }
-});
+  },
+);

@@ -9,9 +9,23 @@ import { toEvent } from '../../workers/agent/sample-for-ever.js';
 const thresholds = { host: 'dauntless', reassertEveryMs: 60_000, quietAfterMs: 10_000 };
 const BOOT = '1a629a9f-6ab0-43ef-8632-9b1cfcfdb80c';
 
-const row = (resource: Resource, failcnt: number, more: Partial<CounterRow> = {}): CounterRow => ({ resource, held: 4_000_000, barrier: 4_000_000, limit: 4_000_000, failcnt, ...more });
-const at = (seconds: number, beancounters: ContainerReading[] | null, more: Partial<RawSample> = {}): RawSample =>
-  ({ atMs: seconds * 1000, bootId: BOOT, cores: 2, load1: 0.1, tables: { beancounters }, problems: [], ...more });
+const row = (resource: Resource, failcnt: number, more: Partial<CounterRow> = {}): CounterRow => ({
+  resource,
+  held: 4_000_000,
+  barrier: 4_000_000,
+  limit: 4_000_000,
+  failcnt,
+  ...more,
+});
+const at = (seconds: number, beancounters: ContainerReading[] | null, more: Partial<RawSample> = {}): RawSample => ({
+  atMs: seconds * 1000,
+  bootId: BOOT,
+  cores: 2,
+  load1: 0.1,
+  tables: { beancounters },
+  problems: [],
+  ...more,
+});
 const with204 = (seconds: number, failcnt: number): RawSample => at(seconds, [{ container: '204', rows: [row('numproc', 7), row('tcpsndbuf', failcnt)] }]);
 
 /** Feeds samples one after the other and returns what each one said. */
@@ -32,15 +46,29 @@ describe('counters of refusals', () => {
 
   test('a rise is told at once, as a delta with its interval and what was held', () => {
     const { said } = play([with204(0, 90_274), with204(1, 90_686)]);
-    expect(said[1]).toEqual([{
-      type: 'container.failcnt_spike', assertion: 'edge',
-      data: { host: 'dauntless', container: '204', resource: 'tcpsndbuf', delta: 412, intervalSeconds: 1, held: 4_000_000, barrier: 4_000_000, limit: 4_000_000 },
-    }]);
+    expect(said[1]).toEqual([
+      {
+        type: 'container.failcnt_spike',
+        assertion: 'edge',
+        data: {
+          host: 'dauntless',
+          container: '204',
+          resource: 'tcpsndbuf',
+          delta: 412,
+          intervalSeconds: 1,
+          held: 4_000_000,
+          barrier: 4_000_000,
+          limit: 4_000_000,
+        },
+      },
+    ]);
   });
 
   test('while it keeps rising it is told again after 1, 2, 4 ... seconds and then every minute, and the deltas add up', () => {
     const { said } = play(Array.from({ length: 400 }, (_, second) => with204(second, second * 10)));
-    const told = said.flatMap((findings, second) => findings.map((f) => ({ second, assertion: f.type === 'container.failcnt_spike' ? f.assertion : f.type, delta: 'delta' in f.data ? f.data.delta : 0 })));
+    const told = said.flatMap((findings, second) =>
+      findings.map((f) => ({ second, assertion: f.type === 'container.failcnt_spike' ? f.assertion : f.type, delta: 'delta' in f.data ? f.data.delta : 0 })),
+    );
     expect(told.map((t) => t.second)).toEqual([1, 2, 4, 8, 16, 32, 64, 124, 184, 244, 304, 364]);
     expect(told.map((t) => t.assertion)).toEqual(['edge', ...Array.from({ length: 11 }, () => 'standing')]);
     expect(told.reduce((sum, t) => sum + (t.delta ?? 0), 0)).toBe(3640);
@@ -66,7 +94,9 @@ describe('counters of refusals', () => {
     const before = at(0, [{ container: '204', rows: [row('tcpsndbuf', 500), row('numproc', 0)] }]);
     const after = at(1, [{ container: '204', rows: [row('tcpsndbuf', 3), row('numproc', 9)] }]);
     expect(play([before, after]).said[1]).toEqual([]);
-    expect(play([before, after, at(2, [{ container: '204', rows: [row('tcpsndbuf', 4), row('numproc', 9)] }])]).said[2]).toMatchObject([{ data: { resource: 'tcpsndbuf', delta: 1 } }]);
+    expect(play([before, after, at(2, [{ container: '204', rows: [row('tcpsndbuf', 4), row('numproc', 9)] }])]).said[2]).toMatchObject([
+      { data: { resource: 'tcpsndbuf', delta: 1 } },
+    ]);
   });
 
   test('a host that was booted begins anew', () => {
@@ -105,7 +135,8 @@ describe('counters of refusals', () => {
   });
 
   test('a tenth of the time spent waiting for memory counts as one refusal, less does not', () => {
-    const memory = (second: number, stallMicros: number): RawSample => at(second, null, { tables: { cgroup2: [{ container: 'shop', rows: [row('memory', 6, { stallMicros })] }] } });
+    const memory = (second: number, stallMicros: number): RawSample =>
+      at(second, null, { tables: { cgroup2: [{ container: 'shop', rows: [row('memory', 6, { stallMicros })] }] } });
     expect(play([memory(0, 0), memory(1, 99_000)]).said[1]).toEqual([]);
     expect(play([memory(0, 0), memory(1, 100_000)]).said[1]).toMatchObject([{ data: { resource: 'memory', delta: 1 } }]);
   });
@@ -118,18 +149,34 @@ describe('counters of refusals', () => {
 });
 
 /** A life of counters: true increments, restarts, absences, unreadable tables, in any order. */
-const history = fc.array(fc.record({
-  container: fc.constantFrom('101', '204', '305'),
-  what: fc.oneof(
-    { weight: 6, arbitrary: fc.record({ kind: fc.constant('rise' as const), resource: fc.constantFrom(...RESOURCES), by: fc.integer({ min: 1, max: 100_000 }) }) },
-    { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('gone' as const), samples: fc.integer({ min: 1, max: 4 }) }) },
-    { weight: 1, arbitrary: fc.constant({ kind: 'unreadable' as const }) },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('calm' as const), seconds: fc.integer({ min: 1, max: 30 }) }) },
-  ),
-}), { maxLength: 60 });
+const history = fc.array(
+  fc.record({
+    container: fc.constantFrom('101', '204', '305'),
+    what: fc.oneof(
+      {
+        weight: 6,
+        arbitrary: fc.record({ kind: fc.constant('rise' as const), resource: fc.constantFrom(...RESOURCES), by: fc.integer({ min: 1, max: 100_000 }) }),
+      },
+      { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('gone' as const), samples: fc.integer({ min: 1, max: 4 }) }) },
+      { weight: 1, arbitrary: fc.constant({ kind: 'unreadable' as const }) },
+      { weight: 3, arbitrary: fc.record({ kind: fc.constant('calm' as const), seconds: fc.integer({ min: 1, max: 30 }) }) },
+    ),
+  }),
+  { maxLength: 60 },
+);
 
-function live(steps: readonly { container: string; what: { kind: 'rise'; resource: Resource; by: number } | { kind: 'restart' } | { kind: 'gone'; samples: number } | { kind: 'unreadable' } | { kind: 'calm'; seconds: number } }[]) {
+function live(
+  steps: readonly {
+    container: string;
+    what:
+      | { kind: 'rise'; resource: Resource; by: number }
+      | { kind: 'restart' }
+      | { kind: 'gone'; samples: number }
+      | { kind: 'unreadable' }
+      | { kind: 'calm'; seconds: number };
+  }[],
+) {
   const counters = new Map(['101', '204', '305'].map((name) => [name, new Map(RESOURCES.map((r) => [r, 1000]))]));
   const samples: RawSample[] = [];
   const increments = new Map<string, number>();
@@ -137,7 +184,14 @@ function live(steps: readonly { container: string; what: { kind: 'rise'; resourc
   let restarts = 0;
   const look = (absent?: string, unreadable = false): void => {
     second += 1;
-    samples.push(at(second, unreadable ? null : [...counters].filter(([name]) => name !== absent).map(([container, rows]) => ({ container, rows: RESOURCES.map((r) => row(r, rows.get(r)!)) }))));
+    samples.push(
+      at(
+        second,
+        unreadable
+          ? null
+          : [...counters].filter(([name]) => name !== absent).map(([container, rows]) => ({ container, rows: RESOURCES.map((r) => row(r, rows.get(r)!)) })),
+      ),
+    );
   };
   look();
   for (const { container, what } of steps) {
@@ -173,40 +227,53 @@ const summed = (said: Finding[][]): Map<string, number> => {
 
 describe('for any life of three containers', () => {
   test('no delta is negative, absolute or more than what was really refused, and every event is one', () => {
-    fc.assert(fc.property(history, (steps) => {
-      const { samples, increments } = live(steps);
-      const { said } = play(samples);
-      for (const finding of said.flat()) event.parse(toEvent(finding, 'lab', 'dauntless', BOOT));
-      for (const [key, sum] of summed(said)) expect(sum).toBeLessThanOrEqual(increments.get(key) ?? 0);
-    }), { numRuns: 150 });
+    fc.assert(
+      fc.property(history, (steps) => {
+        const { samples, increments } = live(steps);
+        const { said } = play(samples);
+        for (const finding of said.flat()) event.parse(toEvent(finding, 'lab', 'dauntless', BOOT));
+        for (const [key, sum] of summed(said)) expect(sum).toBeLessThanOrEqual(increments.get(key) ?? 0);
+      }),
+      { numRuns: 150 },
+    );
   });
 
   test('where nothing restarts, the deltas add up to exactly what was refused', () => {
-    fc.assert(fc.property(history.map((steps) => steps.filter((s) => s.what.kind !== 'restart' && !(s.what.kind === 'gone' && s.what.samples > 1))), (steps) => {
-      const { samples, increments } = live(steps);
-      expect(summed(play(samples).said)).toEqual(increments);
-    }), { numRuns: 150 });
+    fc.assert(
+      fc.property(
+        history.map((steps) => steps.filter((s) => s.what.kind !== 'restart' && !(s.what.kind === 'gone' && s.what.samples > 1))),
+        (steps) => {
+          const { samples, increments } = live(steps);
+          expect(summed(play(samples).said)).toEqual(increments);
+        },
+      ),
+      { numRuns: 150 },
+    );
   });
 
   test('a spike and its quiet alternate for each counter, and all is quiet in the end', () => {
-    fc.assert(fc.property(history, (steps) => {
-      const { said, state } = play(live(steps).samples);
-      const open = new Set<string>();
-      for (const finding of said.flat()) {
-        if (finding.type === 'host.load_slope') continue;
-        const key = `${finding.data.container}/${finding.data.resource}`;
-        if (finding.type === 'container.failcnt_quiet') expect(open.delete(key)).toBe(true);
-        else expect(finding.assertion).toBe(open.has(key) ? 'standing' : 'edge');
-        if (finding.type === 'container.failcnt_spike') open.add(key);
-      }
-      expect([...open]).toEqual([]);
-      expect(openSpikes(state)).toEqual([]);
-    }), { numRuns: 150 });
+    fc.assert(
+      fc.property(history, (steps) => {
+        const { said, state } = play(live(steps).samples);
+        const open = new Set<string>();
+        for (const finding of said.flat()) {
+          if (finding.type === 'host.load_slope') continue;
+          const key = `${finding.data.container}/${finding.data.resource}`;
+          if (finding.type === 'container.failcnt_quiet') expect(open.delete(key)).toBe(true);
+          else expect(finding.assertion).toBe(open.has(key) ? 'standing' : 'edge');
+          if (finding.type === 'container.failcnt_spike') open.add(key);
+        }
+        expect([...open]).toEqual([]);
+        expect(openSpikes(state)).toEqual([]);
+      }),
+      { numRuns: 150 },
+    );
   });
 });
 
 describe('load', () => {
-  const loads = (values: readonly (number | null)[], cores: number | null = 2) => play(values.map((load1, second) => at(second, [], { load1, cores }))).said.flat();
+  const loads = (values: readonly (number | null)[], cores: number | null = 2) =>
+    play(values.map((load1, second) => at(second, [], { load1, cores }))).said.flat();
 
   test('0.3 to 150 within ten seconds is running away, and is said at most twice a minute', () => {
     const said = loads(Array.from({ length: 60 }, (_, second) => 0.3 + second * 2.5));

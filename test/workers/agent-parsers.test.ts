@@ -17,7 +17,13 @@ describe('user_beancounters', () => {
   test('the table of the outage gives container 204 its tcpsndbuf row and leaves out the host itself', () => {
     const containers = containersOf(OUTAGE);
     expect(containers.map((c) => c.container)).toEqual(['204', '101']);
-    expect(containers[0]!.rows!.find((r) => r.resource === 'tcpsndbuf')).toEqual({ resource: 'tcpsndbuf', held: 663_088, barrier: 4_000_000, limit: 4_000_000, failcnt: 90_686 });
+    expect(containers[0]!.rows!.find((r) => r.resource === 'tcpsndbuf')).toEqual({
+      resource: 'tcpsndbuf',
+      held: 663_088,
+      barrier: 4_000_000,
+      limit: 4_000_000,
+      failcnt: 90_686,
+    });
   });
 
   test('every resource but the dummies is read, swappages too where the kernel has it', () => {
@@ -30,7 +36,10 @@ describe('user_beancounters', () => {
     const text = printBeancounters([{ uid: '101', figures: { kmemsize: [4_294_967_295, 4_294_967_295, 2_147_483_647, 2_147_483_647, 12] } }], { bits: 32 });
     expect(containersOf(text)[0]!.rows![0]).toEqual({ resource: 'kmemsize', held: 4_294_967_295, barrier: 2_147_483_647, limit: 2_147_483_647, failcnt: 12 });
     const wide = printBeancounters([{ uid: '10123456789', figures: { kmemsize: [UNLIMITED, 1, 1, 1, 2] } }], { bits: 32 });
-    expect(containersOf(wide)[0]!).toMatchObject({ container: '10123456789', rows: expect.arrayContaining([expect.objectContaining({ resource: 'kmemsize', failcnt: 2 })]) });
+    expect(containersOf(wide)[0]!).toMatchObject({
+      container: '10123456789',
+      rows: expect.arrayContaining([expect.objectContaining({ resource: 'kmemsize', failcnt: 2 })]),
+    });
   });
 
   test('"unlimited" becomes the largest exact number instead of a rounded one', () => {
@@ -40,7 +49,12 @@ describe('user_beancounters', () => {
   });
 
   test('a name that could be no container is left out and said, the others are read', () => {
-    const parsed = parse(printBeancounters([{ uid: '-oProxyCommand=x', figures: {} }, { uid: '204', figures: {} }]));
+    const parsed = parse(
+      printBeancounters([
+        { uid: '-oProxyCommand=x', figures: {} },
+        { uid: '204', figures: {} },
+      ]),
+    );
     expect(parsed).toMatchObject({ ok: true, strange: ['-oProxyCommand=x'], containers: [{ container: '204' }] });
   });
 
@@ -60,24 +74,46 @@ describe('user_beancounters', () => {
   test('text that is no table is refused with a reason, whatever it is', () => {
     expect(parse('')).toMatchObject({ ok: false, problem: 'the file is empty' });
     expect(parse('Version: 1.0\n')).toMatchObject({ ok: false });
-    expect(parse(printBeancounters([{ uid: '1', figures: {} }, { uid: '1', figures: {} }]))).toMatchObject({ ok: false, problem: expect.stringContaining('twice') });
-    fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: 400 }), fc.string().map((s) => Buffer.from(`Version: 2.5\nuid\n${s}\n`))), (bytes) => {
-      const parsed = parseBeancounters(Buffer.from(bytes));
-      if (parsed.ok) for (const { rows } of parsed.containers) for (const r of rows!) expect(Number.isSafeInteger(r.failcnt)).toBe(true);
-    }));
+    expect(
+      parse(
+        printBeancounters([
+          { uid: '1', figures: {} },
+          { uid: '1', figures: {} },
+        ]),
+      ),
+    ).toMatchObject({ ok: false, problem: expect.stringContaining('twice') });
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array({ maxLength: 400 }),
+          fc.string().map((s) => Buffer.from(`Version: 2.5\nuid\n${s}\n`)),
+        ),
+        (bytes) => {
+          const parsed = parseBeancounters(Buffer.from(bytes));
+          if (parsed.ok) for (const { rows } of parsed.containers) for (const r of rows!) expect(Number.isSafeInteger(r.failcnt)).toBe(true);
+        },
+      ),
+    );
   });
 
   test('what is printed is what is read, for any figures', () => {
     const figure = fc.bigInt({ min: 0n, max: UNLIMITED });
-    fc.assert(fc.property(fc.uniqueArray(fc.integer({ min: 1, max: 99_999 }), { minLength: 1, maxLength: 5 }), fc.array(fc.tuple(figure, figure, figure, figure, figure), { minLength: 5, maxLength: 5 }), (uids, figures) => {
-      const text = printBeancounters(uids.map((uid, i) => ({ uid: String(uid), figures: { numfile: figures[i]! } })));
-      const exact = (v: bigint | number) => Math.min(Number(v), Number.MAX_SAFE_INTEGER);
-      for (const [i, c] of containersOf(text).entries()) {
-        const [held, , barrier, limit, failcnt] = figures[i]!.map(exact);
-        expect(c.container).toBe(String(uids[i]));
-        expect(c.rows!.find((r) => r.resource === 'numfile')).toEqual({ resource: 'numfile', held, barrier, limit, failcnt });
-      }
-    }), { numRuns: 50 });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.integer({ min: 1, max: 99_999 }), { minLength: 1, maxLength: 5 }),
+        fc.array(fc.tuple(figure, figure, figure, figure, figure), { minLength: 5, maxLength: 5 }),
+        (uids, figures) => {
+          const text = printBeancounters(uids.map((uid, i) => ({ uid: String(uid), figures: { numfile: figures[i]! } })));
+          const exact = (v: bigint | number) => Math.min(Number(v), Number.MAX_SAFE_INTEGER);
+          for (const [i, c] of containersOf(text).entries()) {
+            const [held, , barrier, limit, failcnt] = figures[i]!.map(exact);
+            expect(c.container).toBe(String(uids[i]));
+            expect(c.rows!.find((r) => r.resource === 'numfile')).toEqual({ resource: 'numfile', held, barrier, limit, failcnt });
+          }
+        },
+      ),
+      { numRuns: 50 },
+    );
   });
 });
 
@@ -110,7 +146,11 @@ describe('cgroup v2', () => {
 
 test('cgroup v1 memory files are read, with no limit as the largest exact number', () => {
   // Origin: an LXC container on this kind of machine, `memory.limit_in_bytes` unset: the largest multiple of a page.
-  expect(parseCgroup1Memory({ failcnt: '92\n', usage: '66056192\n', limit: '9223372036854771712\n' })).toEqual({ failcnt: 92, held: 66_056_192, limit: Number.MAX_SAFE_INTEGER });
+  expect(parseCgroup1Memory({ failcnt: '92\n', usage: '66056192\n', limit: '9223372036854771712\n' })).toEqual({
+    failcnt: 92,
+    held: 66_056_192,
+    limit: Number.MAX_SAFE_INTEGER,
+  });
   expect(parseCgroup1Memory({ failcnt: '', usage: '1\n', limit: '1\n' })).toBeNull();
 });
 

@@ -13,8 +13,12 @@ import { importsOf } from '../house/imports.js';
 import { OUTAGE } from './fixtures/beancounters.js';
 
 let dir: string;
-beforeEach(async () => { dir = await mkdtemp(join(tmpdir(), 'nightshift-sources-')); });
-afterEach(async () => { await rm(dir, { recursive: true, force: true }); });
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'nightshift-sources-'));
+});
+afterEach(async () => {
+  await rm(dir, { recursive: true, force: true });
+});
 
 async function files(content: Record<string, string>): Promise<void> {
   for (const [name, text] of Object.entries(content)) {
@@ -22,13 +26,24 @@ async function files(content: Record<string, string>): Promise<void> {
     await writeFile(join(dir, name), text);
   }
 }
-const sources = (more: Partial<SettingsOf<'agent'>['sources']>): SettingsOf<'agent'>['sources'] =>
-  ({ beancounters: null, cgroup2: null, cgroup1Memory: null, containers: {}, watchAll: false, proc: join(dir, 'proc'), ...more });
+const sources = (more: Partial<SettingsOf<'agent'>['sources']>): SettingsOf<'agent'>['sources'] => ({
+  beancounters: null,
+  cgroup2: null,
+  cgroup1Memory: null,
+  containers: {},
+  watchAll: false,
+  proc: join(dir, 'proc'),
+  ...more,
+});
 const PROC = { 'proc/loadavg': '3.10 0.40 0.28 3/112 15046\n', 'proc/sys/kernel/random/boot_id': '1a629a9f-6ab0-43ef-8632-9b1cfcfdb80c\n' };
 const SHOP_V2 = {
-  'cg/lab/shop/memory.events': 'low 0\nhigh 0\nmax 1159\noom 6\noom_kill 6\n', 'cg/lab/shop/memory.max': '67108864\n', 'cg/lab/shop/memory.current': '66056192\n',
+  'cg/lab/shop/memory.events': 'low 0\nhigh 0\nmax 1159\noom 6\noom_kill 6\n',
+  'cg/lab/shop/memory.max': '67108864\n',
+  'cg/lab/shop/memory.current': '66056192\n',
   'cg/lab/shop/memory.pressure': 'some avg10=5.35 avg60=1.20 avg300=0.27 total=1234567\nfull avg10=4.90 avg60=1.10 avg300=0.25 total=1134567\n',
-  'cg/lab/shop/pids.events': 'max 5\n', 'cg/lab/shop/pids.max': 'max\n', 'cg/lab/shop/pids.current': '31\n',
+  'cg/lab/shop/pids.events': 'max 5\n',
+  'cg/lab/shop/pids.max': 'max\n',
+  'cg/lab/shop/pids.current': '31\n',
 };
 const SHOP_ROWS = [
   { resource: 'memory', held: 66_056_192, barrier: 67_108_864, limit: 67_108_864, failcnt: 1165, stallMicros: 1_234_567 },
@@ -39,7 +54,12 @@ describe('this machine', () => {
   test('load, boot id and beancounters come with one sample', async () => {
     await files({ ...PROC, beancounters: OUTAGE });
     const sample = await createLocalSource(sources({ beancounters: join(dir, 'beancounters') })).sample();
-    expect(sample).toMatchObject({ load1: 3.1, bootId: '1a629a9f-6ab0-43ef-8632-9b1cfcfdb80c', problems: [], tables: { beancounters: [{ container: '204' }, { container: '101' }] } });
+    expect(sample).toMatchObject({
+      load1: 3.1,
+      bootId: '1a629a9f-6ab0-43ef-8632-9b1cfcfdb80c',
+      problems: [],
+      tables: { beancounters: [{ container: '204' }, { container: '101' }] },
+    });
     expect(sample.cores).toBeGreaterThan(0);
   });
 
@@ -63,17 +83,24 @@ describe('this machine', () => {
 
   test('a cgroup of version 1 gives memory, and pids from the hierarchy beside it', async () => {
     await files({
-      ...PROC, 'cg/memory/shop/memory.failcnt': '92\n', 'cg/memory/shop/memory.usage_in_bytes': '66056192\n', 'cg/memory/shop/memory.limit_in_bytes': '9223372036854771712\n',
-      'cg/pids/shop/pids.events': 'max 1\n', 'cg/pids/shop/pids.max': '100\n', 'cg/pids/shop/pids.current': '100\n',
+      ...PROC,
+      'cg/memory/shop/memory.failcnt': '92\n',
+      'cg/memory/shop/memory.usage_in_bytes': '66056192\n',
+      'cg/memory/shop/memory.limit_in_bytes': '9223372036854771712\n',
+      'cg/pids/shop/pids.events': 'max 1\n',
+      'cg/pids/shop/pids.max': '100\n',
+      'cg/pids/shop/pids.current': '100\n',
     });
     const sample = await createLocalSource(sources({ cgroup1Memory: join(dir, 'cg/memory'), watchAll: true })).sample();
-    expect(sample.tables.cgroup1).toEqual([{
-      container: 'shop',
-      rows: [
-        { resource: 'memory', held: 66_056_192, barrier: Number.MAX_SAFE_INTEGER, limit: Number.MAX_SAFE_INTEGER, failcnt: 92 },
-        { resource: 'pids', held: 100, barrier: 100, limit: 100, failcnt: 1 },
-      ],
-    }]);
+    expect(sample.tables.cgroup1).toEqual([
+      {
+        container: 'shop',
+        rows: [
+          { resource: 'memory', held: 66_056_192, barrier: Number.MAX_SAFE_INTEGER, limit: Number.MAX_SAFE_INTEGER, failcnt: 92 },
+          { resource: 'pids', held: 100, barrier: 100, limit: 100, failcnt: 1 },
+        ],
+      },
+    ]);
   });
 
   test('a cgroup whose files are not whole is there, but says nothing this time', async () => {
@@ -86,12 +113,20 @@ describe('this machine', () => {
 
 describe('a host over SSH', () => {
   const shown = (name: string, text: string): string => `file ${name}\n${text.replace(/^(?=.)/gm, '| ')}`;
-  const answer = (body: string): string => `nightshift 1\nclock 241059 1a629a9f-6ab0-43ef-8632-9b1cfcfdb80c\ncores 2\n${shown('loadavg', PROC['proc/loadavg'])}${body}result done read\nend\n`;
+  const answer = (body: string): string =>
+    `nightshift 1\nclock 241059 1a629a9f-6ab0-43ef-8632-9b1cfcfdb80c\ncores 2\n${shown('loadavg', PROC['proc/loadavg'])}${body}result done read\nend\n`;
 
   test('its answer makes the same sample as reading its files there', async () => {
     await files({ ...PROC, ...SHOP_V2, beancounters: OUTAGE });
-    const there = await createLocalSource(sources({ beancounters: join(dir, 'beancounters'), cgroup2: join(dir, 'cg'), containers: { shop: 'lab/shop' } })).sample();
-    const text = answer(shown('beancounters', OUTAGE) + Object.entries(SHOP_V2).map(([name, content]) => shown(name.slice(3), content)).join(''));
+    const there = await createLocalSource(
+      sources({ beancounters: join(dir, 'beancounters'), cgroup2: join(dir, 'cg'), containers: { shop: 'lab/shop' } }),
+    ).sample();
+    const text = answer(
+      shown('beancounters', OUTAGE) +
+        Object.entries(SHOP_V2)
+          .map(([name, content]) => shown(name.slice(3), content))
+          .join(''),
+    );
     const here = createSampleOfAnswer({ shop: 'lab/shop' })(parseAnswer(text));
     expect(here.tables.beancounters).toEqual(there.tables.beancounters);
     expect(here.tables.cgroup2).toEqual(there.tables.cgroup2);
@@ -101,7 +136,10 @@ describe('a host over SSH', () => {
   test('a host without beancounters says so, a half-written table is none', () => {
     const sampleOf = createSampleOfAnswer({});
     expect(sampleOf(parseAnswer(answer('file beancounters missing\n')))).toMatchObject({ tables: {}, problems: [expect.stringContaining('beancounters: ')] });
-    expect(sampleOf(parseAnswer(answer(shown('beancounters', `${OUTAGE.slice(0, 900)}\n`))))).toMatchObject({ tables: { beancounters: null }, problems: [expect.stringContaining('beancounters: ')] });
+    expect(sampleOf(parseAnswer(answer(shown('beancounters', `${OUTAGE.slice(0, 900)}\n`))))).toMatchObject({
+      tables: { beancounters: null },
+      problems: [expect.stringContaining('beancounters: ')],
+    });
   });
 
   test('the address on the command line takes the place of the one in the settings, and is an address', () => {
@@ -116,7 +154,15 @@ describe('a host over SSH', () => {
 
 test('a trouble is said when it begins and when it ends, not each second in between, whatever its details', () => {
   const said: string[] = [];
-  const log = { info: (_: object, m: string) => { said.push(`info ${m}`); }, warn: (_: object, m: string) => { said.push(`warn ${m}`); }, error: () => undefined };
+  const log = {
+    info: (_: object, m: string) => {
+      said.push(`info ${m}`);
+    },
+    warn: (_: object, m: string) => {
+      said.push(`warn ${m}`);
+    },
+    error: () => undefined,
+  };
   const say = createSayOnce(log);
   say(['beancounters: cut at byte 1']);
   say(['beancounters: cut at byte 2'], 'sample');

@@ -20,8 +20,12 @@ let dir: string;
 let beancounters: string;
 const running: RunningAgent[] = [];
 
-beforeAll(async () => { nats = await natsWithAgents(); });
-afterAll(async () => { await nats.close(); });
+beforeAll(async () => {
+  nats = await natsWithAgents();
+});
+afterAll(async () => {
+  await nats.close();
+});
 beforeEach(async () => {
   dir = await agentDir();
   beancounters = join(dir, 'user_beancounters');
@@ -35,9 +39,11 @@ const show = async (text: string): Promise<void> => {
   await writeFile(`${beancounters}.next`, text);
   await rename(`${beancounters}.next`, beancounters);
 };
-const refused = (container: string, failcnt: number): string => printBeancounters([
-  { uid: container, figures: { tcpsndbuf: [4_000_000, 4_000_000, 4_000_000, 4_000_000, failcnt] } }, { uid: '0', figures: {} },
-]);
+const refused = (container: string, failcnt: number): string =>
+  printBeancounters([
+    { uid: container, figures: { tcpsndbuf: [4_000_000, 4_000_000, 4_000_000, 4_000_000, failcnt] } },
+    { uid: '0', figures: {} },
+  ]);
 const FAST = { sampleEveryMs: 100, quietAfterMs: 1000 };
 async function agentHere(more: Partial<Parameters<typeof startAgent>[1]> = {}, args: string[] = []): Promise<RunningAgent> {
   const agent = await startAgent(dir, { servers: nats.server.url, credentialsFile: nats.agentCredentials, sources: { beancounters }, ...FAST, ...more }, args);
@@ -50,7 +56,12 @@ const sampled = async (agent: RunningAgent, n = 2): Promise<void> => {
 };
 /** Everything the stream has about a container; each test has a container of its own. */
 async function eventsAbout(container: string): Promise<NightshiftEvent[]> {
-  const nc = await connectNats({ servers: nats.server.url, credentialsFile: nats.identities.credentials.operator, inboxPrefix: '_INBOX.operator', name: 'test' });
+  const nc = await connectNats({
+    servers: nats.server.url,
+    credentialsFile: nats.identities.credentials.operator,
+    inboxPrefix: '_INBOX.operator',
+    name: 'test',
+  });
   try {
     const manager = await jetstreamManager(nc, { checkAPI: false });
     const { state } = await manager.streams.info('EVT');
@@ -66,7 +77,13 @@ async function eventsAbout(container: string): Promise<NightshiftEvent[]> {
   }
 }
 const soon = (container: string, ready: (events: NightshiftEvent[]) => boolean): Promise<NightshiftEvent[]> =>
-  until(async () => { const events = await eventsAbout(container); return ready(events) ? events : false; }, { timeoutMs: 20_000, everyMs: 100, what: `events about ${container}` });
+  until(
+    async () => {
+      const events = await eventsAbout(container);
+      return ready(events) ? events : false;
+    },
+    { timeoutMs: 20_000, everyMs: 100, what: `events about ${container}` },
+  );
 
 describe('the agent', () => {
   test('tells a rise of a counter to the stream within a moment, as the host it is, and its end', async () => {
@@ -77,7 +94,12 @@ describe('the agent', () => {
     await show(refused('204', 90_686));
     const events = await soon('204', (e) => e.length >= 2);
     expect(events).toMatchObject([
-      { type: 'container.failcnt_spike', source: '/lab/dauntless', assertion: 'edge', data: { host: 'dauntless', resource: 'tcpsndbuf', delta: 412, held: 4_000_000 } },
+      {
+        type: 'container.failcnt_spike',
+        source: '/lab/dauntless',
+        assertion: 'edge',
+        data: { host: 'dauntless', resource: 'tcpsndbuf', delta: 412, held: 4_000_000 },
+      },
       { type: 'container.failcnt_quiet', data: { container: '204' } },
     ]);
     expect(events[0]!.bootid).toBe((await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim());
@@ -143,7 +165,10 @@ describe('the agent', () => {
     await show(refused('304', 9));
     await soon('304', (e) => e.length >= 1);
     expect((await eventsAbout('304'))[0]).toMatchObject({ type: 'container.failcnt_spike', data: { delta: 4 } });
-    const said = agent.log().filter((line) => line['trouble'] === 'beancounters').map((line) => line.level);
+    const said = agent
+      .log()
+      .filter((line) => line['trouble'] === 'beancounters')
+      .map((line) => line.level);
     expect(said).toEqual([40, 30]);
     expect((await agent.healthz()).status).toBe(200);
   });
@@ -169,7 +194,10 @@ describe('the agent', () => {
       await nats.server.startAgain();
     }
     const events = await soon('305', (e) => e.length >= 2);
-    expect(events).toMatchObject([{ assertion: 'edge', data: { delta: 3 } }, { assertion: 'standing', data: { delta: 1000 } }]);
+    expect(events).toMatchObject([
+      { assertion: 'edge', data: { delta: 3 } },
+      { assertion: 'standing', data: { delta: 1000 } },
+    ]);
   });
 });
 
@@ -203,7 +231,7 @@ const V1 = '/sys/fs/cgroup/memory';
 const canMakeCgroups = process.getuid?.() === 0 && existsSync(join(V1, 'memory.limit_in_bytes'));
 
 describe.skipIf(!canMakeCgroups)('a real cgroup', () => {
-  test('whose processes hit its memory limit is told of, from the kernel\'s own counter', async () => {
+  test("whose processes hit its memory limit is told of, from the kernel's own counter", async () => {
     const name = (await mkdtemp(join(tmpdir(), 'ns-cg-'))).split('/').at(-1)!.toLowerCase();
     const cgroup = join(V1, name);
     await mkdir(cgroup);
@@ -213,7 +241,9 @@ describe.skipIf(!canMakeCgroups)('a real cgroup', () => {
       await sampled(agent);
       expect(await agent.metric('containers')).toBe(1);
       const hog = spawn('sh', ['-c', 'echo $$ >"$1/cgroup.procs" && exec dd if=/dev/zero of=/dev/null bs=64M count=1', 'sh', cgroup], { stdio: 'ignore' });
-      await new Promise((resolve) => { hog.once('exit', resolve); });
+      await new Promise((resolve) => {
+        hog.once('exit', resolve);
+      });
       const events = await soon('cg-501', (e) => e.length >= 1);
       expect(events[0]).toMatchObject({ type: 'container.failcnt_spike', data: { resource: 'memory', limit: 16 * 1024 * 1024 } });
     } finally {

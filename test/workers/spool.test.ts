@@ -109,18 +109,21 @@ describe('the spool', () => {
   });
 
   test('garbage in place of files is survived: any bytes, any lengths', async () => {
-    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 3000 }), fc.uint8Array({ maxLength: 40 }), async (segment, acknowledged) => {
-      await rm(dir, { recursive: true });
-      const fresh = await openSpool({ dir, maxBytes: 1e6, onProblem: () => undefined });
-      await fresh.append(texts(2));
-      await fresh.close();
-      await writeFile(join(dir, '0000000000000009.spool'), segment);
-      await writeFile(join(dir, 'acknowledged'), acknowledged);
-      const spool = await openSpool({ dir, maxBytes: 1e6, onProblem: () => undefined });
-      await spool.append(texts(1, 2));
-      expect(await taken(spool)).toEqual(texts(3));
-      await spool.close();
-    }), { numRuns: 40 });
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 3000 }), fc.uint8Array({ maxLength: 40 }), async (segment, acknowledged) => {
+        await rm(dir, { recursive: true });
+        const fresh = await openSpool({ dir, maxBytes: 1e6, onProblem: () => undefined });
+        await fresh.append(texts(2));
+        await fresh.close();
+        await writeFile(join(dir, '0000000000000009.spool'), segment);
+        await writeFile(join(dir, 'acknowledged'), acknowledged);
+        const spool = await openSpool({ dir, maxBytes: 1e6, onProblem: () => undefined });
+        await spool.append(texts(1, 2));
+        expect(await taken(spool)).toEqual(texts(3));
+        await spool.close();
+      }),
+      { numRuns: 40 },
+    );
   });
 
   test('a position that cannot be read is said, and everything is sent again rather than nothing', async () => {
@@ -137,7 +140,14 @@ describe('the spool', () => {
     const spool = await start(8_000);
     const big = (i: number): string => `evt ${i} ${'x'.repeat(900)}`;
     const accepted: string[] = [];
-    await expect((async () => { for (let i = 0; ; i += 1) { await spool.append([big(i)]); accepted.push(big(i)); } })()).rejects.toBeInstanceOf(SpoolFull);
+    await expect(
+      (async () => {
+        for (let i = 0; ; i += 1) {
+          await spool.append([big(i)]);
+          accepted.push(big(i));
+        }
+      })(),
+    ).rejects.toBeInstanceOf(SpoolFull);
     await expect(spool.append([big(98), big(99)])).rejects.toThrow(/is full: \d+ of 8000 bytes/);
     expect(spool.status().refused).toBe(3);
     expect(spool.status().bytes).toBeLessThanOrEqual(8_000);
@@ -145,7 +155,14 @@ describe('the spool', () => {
     const entries = await spool.take(100);
     expect(entries.map((e) => e.text)).toEqual(accepted);
     for (const e of entries) spool.acknowledge(e.seq);
-    await until(() => spool.append([big(100)]).then(() => true, () => false), { what: 'there is room again' });
+    await until(
+      () =>
+        spool.append([big(100)]).then(
+          () => true,
+          () => false,
+        ),
+      { what: 'there is room again' },
+    );
     expect(await taken(spool)).toEqual([big(100)]);
   });
 
@@ -153,7 +170,12 @@ describe('the spool', () => {
     const spool = await start();
     await spool.append(texts(2));
     // The open file becomes unwritable under our hands: a full or failing disk looks the same from here.
-    const prototype = Object.getPrototypeOf(await open(join(dir, 'probe'), 'w').then(async (h) => { await h.close(); return h; })) as { datasync: () => Promise<void> };
+    const prototype = Object.getPrototypeOf(
+      await open(join(dir, 'probe'), 'w').then(async (h) => {
+        await h.close();
+        return h;
+      }),
+    ) as { datasync: () => Promise<void> };
     const real = prototype.datasync;
     prototype.datasync = () => Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }));
     try {
@@ -179,7 +201,9 @@ describe('the spool', () => {
 
   test('writers that come together share their fsyncs and none is forgotten', async () => {
     const spool = await start();
-    await Promise.all(Array.from({ length: 500 }, (_, i) => spool.append(texts(1, i)).then(() => (i % 5 === 0 ? spool.append(texts(1, 1000 + i)) : undefined))));
+    await Promise.all(
+      Array.from({ length: 500 }, (_, i) => spool.append(texts(1, i)).then(() => (i % 5 === 0 ? spool.append(texts(1, 1000 + i)) : undefined))),
+    );
     expect(new Set(await taken(spool)).size).toBe(600);
   });
 
@@ -190,31 +214,50 @@ describe('the spool', () => {
       fc.record({ do: fc.constant('acknowledge' as const), n: fc.integer({ min: 1, max: 20 }) }),
       fc.record({ do: fc.constantFrom('kill' as const, 'close' as const), n: fc.constant(0) }),
     );
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
-      await rm(dir, { recursive: true, force: true });
-      let spool = await openSpool({ dir, maxBytes: 1e7, onProblem: (p) => { throw new Error(p.detail); } });
-      let next = 0;
-      const waiting = new Set<string>();
-      let inHand: { seq: number; text: string }[] = [];
-      for (const s of steps) {
-        if (s.do === 'append') {
-          const lines = texts(s.n, next);
-          next += s.n;
-          await spool.append(lines);
-          for (const l of lines) waiting.add(l);
-        } else if (s.do === 'take') inHand.push(...await spool.take(s.n));
-        else if (s.do === 'acknowledge') for (const e of inHand.splice(0, s.n)) { spool.acknowledge(e.seq); waiting.delete(e.text); }
-        else {
-          // A kill may forget the last acknowledgements, never a line; a close forgets neither.
-          if (s.do === 'close') await spool.close();
-          spool = await openSpool({ dir, maxBytes: 1e7, onProblem: (p) => { throw new Error(p.detail); } });
-          inHand = [];
-          if (s.do === 'close') expect(spool.status().pending).toBe(waiting.size);
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        await rm(dir, { recursive: true, force: true });
+        let spool = await openSpool({
+          dir,
+          maxBytes: 1e7,
+          onProblem: (p) => {
+            throw new Error(p.detail);
+          },
+        });
+        let next = 0;
+        const waiting = new Set<string>();
+        let inHand: { seq: number; text: string }[] = [];
+        for (const s of steps) {
+          if (s.do === 'append') {
+            const lines = texts(s.n, next);
+            next += s.n;
+            await spool.append(lines);
+            for (const l of lines) waiting.add(l);
+          } else if (s.do === 'take') inHand.push(...(await spool.take(s.n)));
+          else if (s.do === 'acknowledge')
+            for (const e of inHand.splice(0, s.n)) {
+              spool.acknowledge(e.seq);
+              waiting.delete(e.text);
+            }
+          else {
+            // A kill may forget the last acknowledgements, never a line; a close forgets neither.
+            if (s.do === 'close') await spool.close();
+            spool = await openSpool({
+              dir,
+              maxBytes: 1e7,
+              onProblem: (p) => {
+                throw new Error(p.detail);
+              },
+            });
+            inHand = [];
+            if (s.do === 'close') expect(spool.status().pending).toBe(waiting.size);
+          }
         }
-      }
-      const left = new Set([...inHand.map((e) => e.text), ...await taken(spool)]);
-      for (const line of waiting) expect(left.has(line)).toBe(true);
-      await spool.close();
-    }), { numRuns: 40 });
+        const left = new Set([...inHand.map((e) => e.text), ...(await taken(spool))]);
+        for (const line of waiting) expect(left.has(line)).toBe(true);
+        await spool.close();
+      }),
+      { numRuns: 40 },
+    );
   });
 });

@@ -10,7 +10,13 @@ export function createBeancountersTable(): (bytes: Buffer, problems: string[]) =
   return (bytes, problems) => {
     const parsed = parseBeancounters(bytes, rowsOfEach);
     if (!parsed.ok) throw new Error(parsed.problem);
-    if (parsed.strange.length > 0) problems.push(`beancounters, names: these are no container names: ${parsed.strange.slice(0, 5).map((s) => JSON.stringify(s.slice(0, 80))).join(', ')}`);
+    if (parsed.strange.length > 0)
+      problems.push(
+        `beancounters, names: these are no container names: ${parsed.strange
+          .slice(0, 5)
+          .map((s) => JSON.stringify(s.slice(0, 80)))
+          .join(', ')}`,
+      );
     rowsOfEach = parsed.rowsOfEach;
     return parsed.containers;
   };

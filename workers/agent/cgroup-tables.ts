@@ -5,7 +5,9 @@ import { parseMemoryEvents, parseOneValue, parsePidsEvents, parsePressure } from
 import type { ContainerReading, CounterRow } from './raw-sample.js';
 
 /** Content of a file by its path, null when there is none. Throws when it cannot be read. */
-export interface TextFiles { text(path: string): string | null }
+export interface TextFiles {
+  text(path: string): string | null;
+}
 
 type Containers = readonly (readonly [name: string, path: string])[];
 
@@ -22,7 +24,14 @@ export function readCgroup2(root: string, containers: Containers, files: TextFil
       const pressure = files.text(join(dir, 'memory.pressure'));
       // A kernel without PSI, or with it switched off, has no such file or refuses to open it.
       const stallMicros = pressure === null ? undefined : whole('memory.pressure', parsePressure(pressure)).someMicros;
-      rows.push({ resource: 'memory', held, barrier: limit, limit, failcnt: refusals.max + refusals.oom, ...(stallMicros === undefined ? {} : { stallMicros }) });
+      rows.push({
+        resource: 'memory',
+        held,
+        barrier: limit,
+        limit,
+        failcnt: refusals.max + refusals.oom,
+        ...(stallMicros === undefined ? {} : { stallMicros }),
+      });
     }
     rows.push(...readPids(dir, files));
     return rows;
@@ -36,11 +45,14 @@ export function readCgroup1(root: string, containers: Containers, files: TextFil
     const rows: CounterRow[] = [];
     const failcnt = files.text(join(dir, 'memory.failcnt'));
     if (failcnt !== null) {
-      const memory = whole('memory', parseCgroup1Memory({
-        failcnt,
-        usage: files.text(join(dir, 'memory.usage_in_bytes')) ?? '',
-        limit: files.text(join(dir, 'memory.limit_in_bytes')) ?? '',
-      }));
+      const memory = whole(
+        'memory',
+        parseCgroup1Memory({
+          failcnt,
+          usage: files.text(join(dir, 'memory.usage_in_bytes')) ?? '',
+          limit: files.text(join(dir, 'memory.limit_in_bytes')) ?? '',
+        }),
+      );
       rows.push({ resource: 'memory', held: memory.held, barrier: memory.limit, limit: memory.limit, failcnt: memory.failcnt });
     }
     rows.push(...readPids(join(dirname(root), 'pids', path), files));

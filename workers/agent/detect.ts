@@ -114,7 +114,14 @@ export function resumeSpikes(spikes: ReturnType<typeof openSpikes>, nowMs: numbe
 }
 
 /** Null: nothing is known of it that was not known before. */
-function readContainer(was: Seen | undefined, source: SourceName, { container, rows }: ContainerReading, now: number, thresholds: Thresholds, findings: Finding[]): Seen | null {
+function readContainer(
+  was: Seen | undefined,
+  source: SourceName,
+  { container, rows }: ContainerReading,
+  now: number,
+  thresholds: Thresholds,
+  findings: Finding[],
+): Seen | null {
   if (rows === null) return was === undefined ? null : { ...was, missed: 0 };
   const before = was?.counts ?? null;
   const spikes = was?.spikes ?? NO_SPIKES;
@@ -141,11 +148,19 @@ function readContainer(was: Seen | undefined, source: SourceName, { container, r
     const unsaid = Math.min(MOST, spike.unsaid + rise);
     const lastRiseMs = rise > 0 ? now : spike.lastRiseMs;
     if (rise === 0 && now - lastRiseMs >= thresholds.quietAfterMs) {
-      findings.push({ type: 'container.failcnt_quiet', assertion: 'edge', data: { ...limit, quietSeconds: (now - lastRiseMs) / 1000, ...figures, ...(unsaid > 0 ? { delta: unsaid } : {}) } });
+      findings.push({
+        type: 'container.failcnt_quiet',
+        assertion: 'edge',
+        data: { ...limit, quietSeconds: (now - lastRiseMs) / 1000, ...figures, ...(unsaid > 0 ? { delta: unsaid } : {}) },
+      });
       after.delete(row.resource);
     } else if (rise > 0 && now - spike.lastSaidMs >= spike.gapMs) {
       // Only in the moment of a rise: told late, it would look like a new one to whoever has just seen it end. What is left over goes with the quiet.
-      findings.push({ type: 'container.failcnt_spike', assertion: 'standing', data: { ...limit, delta: unsaid, intervalSeconds: seconds(now - spike.lastSaidMs), ...figures } });
+      findings.push({
+        type: 'container.failcnt_spike',
+        assertion: 'standing',
+        data: { ...limit, delta: unsaid, intervalSeconds: seconds(now - spike.lastSaidMs), ...figures },
+      });
       after.set(row.resource, { lastRiseMs, lastSaidMs: now, unsaid: 0, gapMs: Math.min(spike.gapMs * 2, thresholds.reassertEveryMs) });
     } else {
       after.set(row.resource, { ...spike, lastRiseMs, unsaid });
@@ -157,10 +172,12 @@ function readContainer(was: Seen | undefined, source: SourceName, { container, r
 const NO_SPIKES: ReadonlyMap<Resource, Spike> = new Map();
 const seconds = (ms: number): number => Math.min(LONGEST_SECONDS, Math.max(ms, 1) / 1000);
 
-const countOf = ({ resource, failcnt, stallMicros }: CounterRow): Count => (stallMicros === undefined ? { resource, failcnt } : { resource, failcnt, stallMicros });
+const countOf = ({ resource, failcnt, stallMicros }: CounterRow): Count =>
+  stallMicros === undefined ? { resource, failcnt } : { resource, failcnt, stallMicros };
 
 const same = (before: readonly Count[], rows: readonly CounterRow[]): boolean =>
-  before.length === rows.length && rows.every((row, i) => before[i]?.resource === row.resource && before[i]?.failcnt === row.failcnt && before[i]?.stallMicros === row.stallMicros);
+  before.length === rows.length &&
+  rows.every((row, i) => before[i]?.resource === row.resource && before[i]?.failcnt === row.failcnt && before[i]?.stallMicros === row.stallMicros);
 
 /** The row of the same resource in the sample before; the kernel keeps their order. */
 const earlier = (before: readonly Count[], row: CounterRow, i: number): Count | undefined =>
@@ -176,7 +193,11 @@ const fell = (before: readonly Count[], rows: readonly CounterRow[]): boolean =>
 function riseOf(was: Count | undefined, row: CounterRow, sinceMs: number): number {
   if (was === undefined) return 0;
   const refused = row.failcnt - was.failcnt;
-  const stalled = was.stallMicros !== undefined && row.stallMicros !== undefined && row.stallMicros - was.stallMicros >= STALL_SHARE * sinceMs * 1000 && row.stallMicros > was.stallMicros;
+  const stalled =
+    was.stallMicros !== undefined &&
+    row.stallMicros !== undefined &&
+    row.stallMicros - was.stallMicros >= STALL_SHARE * sinceMs * 1000 &&
+    row.stallMicros > was.stallMicros;
   return refused + (stalled ? 1 : 0);
 }
 
@@ -187,7 +208,12 @@ function missing(seen: Map<string, Seen>, key: string, was: Seen, now: number): 
   else seen.set(key, { ...was, counts: null, missed });
 }
 
-function readLoad(before: Pick<DetectState, 'loads' | 'loadSaidMs'>, sample: RawSample, { host }: Thresholds, findings: Finding[]): Pick<DetectState, 'loads' | 'loadSaidMs'> {
+function readLoad(
+  before: Pick<DetectState, 'loads' | 'loadSaidMs'>,
+  sample: RawSample,
+  { host }: Thresholds,
+  findings: Finding[],
+): Pick<DetectState, 'loads' | 'loadSaidMs'> {
   const { atMs: now, load1, cores } = sample;
   if (load1 === null) return { loads: before.loads, loadSaidMs: before.loadSaidMs };
   const earlierLoads = before.loads.filter((l) => now - l.atMs <= LOAD_WINDOW_MS);
@@ -196,6 +222,10 @@ function readLoad(before: Pick<DetectState, 'loads' | 'loadSaidMs'>, sample: Raw
   // Without the number of cores nobody can say whether a load is much.
   const runningAway = lowest !== null && cores !== null && load1 - lowest.load1 > Math.max(LOAD_RISE_AT_LEAST, cores);
   if (!runningAway || (before.loadSaidMs !== null && now - before.loadSaidMs < LOAD_SAID_EVERY_MS)) return { loads, loadSaidMs: before.loadSaidMs };
-  findings.push({ type: 'host.load_slope', assertion: 'edge', data: { host, load1, load1Before: lowest.load1, intervalSeconds: seconds(now - lowest.atMs), cores } });
+  findings.push({
+    type: 'host.load_slope',
+    assertion: 'edge',
+    data: { host, load1, load1Before: lowest.load1, intervalSeconds: seconds(now - lowest.atMs), cores },
+  });
   return { loads, loadSaidMs: now };
 }

@@ -35,8 +35,12 @@ export function createLocalSource(sources: Sources): CounterSource {
     const containersOf = (root: string): [string, string][] => (sources.watchAll ? childrenOf(root) : Object.entries(sources.containers));
     const tables: RawSample['tables'] = {
       ...(table === null ? {} : { beancounters: guarded('beancounters', () => beancounters(procFiles.bytes(table, MOST_BYTES), problems)) }),
-      ...(cgroup2 === null ? {} : { cgroup2: guarded<ContainerReading[]>('cgroup v2', () => readCgroup2(cgroup2, containersOf(cgroup2), cgroupFiles, problems)) }),
-      ...(cgroup1Memory === null ? {} : { cgroup1: guarded<ContainerReading[]>('cgroup v1', () => readCgroup1(cgroup1Memory, containersOf(cgroup1Memory), cgroupFiles, problems)) }),
+      ...(cgroup2 === null
+        ? {}
+        : { cgroup2: guarded<ContainerReading[]>('cgroup v2', () => readCgroup2(cgroup2, containersOf(cgroup2), cgroupFiles, problems)) }),
+      ...(cgroup1Memory === null
+        ? {}
+        : { cgroup1: guarded<ContainerReading[]>('cgroup v1', () => readCgroup1(cgroup1Memory, containersOf(cgroup1Memory), cgroupFiles, problems)) }),
     };
     const load1 = guarded('load', () => parseLoadavg(procFiles.text(join(sources.proc, 'loadavg')) ?? ''));
     const bootId = guarded('boot id', () => parseBootId(procFiles.text(join(sources.proc, 'sys/kernel/random/boot_id')) ?? ''));
@@ -55,7 +59,9 @@ export function createLocalSource(sources: Sources): CounterSource {
 
 /** Each directory directly below a cgroup is a container. */
 function childrenOf(root: string): [string, string][] {
-  return readdirSync(root, { withFileTypes: true }).filter((e) => e.isDirectory()).map((e) => [e.name, e.name]);
+  return readdirSync(root, { withFileTypes: true })
+    .filter((e) => e.isDirectory())
+    .map((e) => [e.name, e.name]);
 }
 
 /** Magic numbers of cgroup v2 and v1. Source: Linux, include/uapi/linux/magic.h. */

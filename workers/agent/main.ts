@@ -40,11 +40,14 @@ const connecting = connectNats({
   inboxPrefix: settings.nats.inboxPrefix,
   name: `agent ${settings.site}/${settings.host}`,
   signal: stop.signal,
-  onStatus: ({ type, detail }) => { if (type !== 'not-connected' && type !== 'reconnecting') log.info({ nats: type }, `nats: ${type} ${detail}`); },
+  onStatus: ({ type, detail }) => {
+    if (type !== 'not-connected' && type !== 'reconnecting') log.info({ nats: type }, `nats: ${type} ${detail}`);
+  },
 });
 const publisher = openEventPublisher({ nc: connecting, spool, log });
 // What SSH takes is loaded only where it is used: this process is to be small.
-const source = viaSsh === null ? createLocalSource(settings.sources) : (await import('./ssh-source.js')).createSshSource({ viaSsh, cgroups: settings.sources.containers });
+const source =
+  viaSsh === null ? createLocalSource(settings.sources) : (await import('./ssh-source.js')).createSshSource({ viaSsh, cgroups: settings.sources.containers });
 const spikes = createSpikesFile(join(settings.dataDir, 'spikes.json'), (problem) => log.warn(problem));
 
 const seen = { samples: 0, unread: 0, events: 0, refused: 0, lastGoodMs: performance.now(), lastTookMs: 0, containers: 0, blindSources: '', refusing: false };
@@ -53,12 +56,16 @@ const health = await serveHealth({
   checks: {
     sampling: () => {
       const age = performance.now() - seen.lastGoodMs;
-      return age > settings.sampleEveryMs * BLIND_AFTER_INTERVALS + FLUSH_MS ? { ok: false, detail: `no sample for ${Math.round(age / 1000)} s` } : { ok: true };
+      return age > settings.sampleEveryMs * BLIND_AFTER_INTERVALS + FLUSH_MS
+        ? { ok: false, detail: `no sample for ${Math.round(age / 1000)} s` }
+        : { ok: true };
     },
     sources: () => (seen.blindSources === '' ? { ok: true } : { ok: false, detail: `cannot read ${seen.blindSources}` }),
     spool: () => {
       const { pending, bytes, maxBytes } = spool.status();
-      return bytes < maxBytes * 0.9 && !seen.refusing ? { ok: true, detail: `${pending} events wait` } : { ok: false, detail: `${bytes} of ${maxBytes} bytes used, ${pending} events wait` };
+      return bytes < maxBytes * 0.9 && !seen.refusing
+        ? { ok: true, detail: `${pending} events wait` }
+        : { ok: false, detail: `${bytes} of ${maxBytes} bytes used, ${pending} events wait` };
     },
     nats: () => {
       const { connected, holdUp } = publisher.status();
@@ -71,10 +78,20 @@ const health = await serveHealth({
       const { pending, bytes, refused, skipped } = spool.status();
       const { acknowledged, failedAttempts, inFlight, connected } = publisher.status();
       return metricsText({
-        samples_total: seen.samples, samples_unread_total: seen.unread, sample_seconds: seen.lastTookMs / 1000, containers: seen.containers,
-        events_total: seen.events, samples_refused_total: seen.refused,
-        spool_pending: pending, spool_bytes: bytes, spool_refused_total: refused, spool_skipped_total: skipped,
-        publish_acknowledged_total: acknowledged, publish_failed_attempts_total: failedAttempts, publish_in_flight: inFlight, nats_connected: connected ? 1 : 0,
+        samples_total: seen.samples,
+        samples_unread_total: seen.unread,
+        sample_seconds: seen.lastTookMs / 1000,
+        containers: seen.containers,
+        events_total: seen.events,
+        samples_refused_total: seen.refused,
+        spool_pending: pending,
+        spool_bytes: bytes,
+        spool_refused_total: refused,
+        spool_skipped_total: skipped,
+        publish_acknowledged_total: acknowledged,
+        publish_failed_attempts_total: failedAttempts,
+        publish_in_flight: inFlight,
+        nats_connected: connected ? 1 : 0,
         rss_bytes: process.memoryUsage.rss(),
       });
     },
@@ -83,19 +100,27 @@ const health = await serveHealth({
 
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
 
-connecting.then((nc) => nc.closed()).then((error) => {
-  if (stop.signal.aborted) return;
-  log.error({ why: error instanceof Error ? error.message : null }, 'the connection to NATS was closed for good; ending, to be started again');
-  process.exitCode = 1;
-  stop.abort();
-}, (error: unknown) => {
-  if (stop.signal.aborted) return;
-  log.error({ why: String(error) }, 'NATS cannot be used; ending');
-  process.exitCode = 1;
-  stop.abort();
-});
+connecting
+  .then((nc) => nc.closed())
+  .then(
+    (error) => {
+      if (stop.signal.aborted) return;
+      log.error({ why: error instanceof Error ? error.message : null }, 'the connection to NATS was closed for good; ending, to be started again');
+      process.exitCode = 1;
+      stop.abort();
+    },
+    (error: unknown) => {
+      if (stop.signal.aborted) return;
+      log.error({ why: String(error) }, 'NATS cannot be used; ending');
+      process.exitCode = 1;
+      stop.abort();
+    },
+  );
 
-log.info({ host: settings.host, everyMs: settings.sampleEveryMs, via: viaSsh === null ? 'this machine' : viaSsh.address, pending: spool.status().pending }, 'sampling begins');
+log.info(
+  { host: settings.host, everyMs: settings.sampleEveryMs, via: viaSsh === null ? 'this machine' : viaSsh.address, pending: spool.status().pending },
+  'sampling begins',
+);
 await sampleForEver({
   site: settings.site,
   everyMs: settings.sampleEveryMs,
@@ -117,7 +142,10 @@ await sampleForEver({
       return;
     }
     const tables = Object.entries(sample.tables);
-    seen.blindSources = tables.filter(([, table]) => table === null).map(([name]) => name).join(', ');
+    seen.blindSources = tables
+      .filter(([, table]) => table === null)
+      .map(([name]) => name)
+      .join(', ');
     seen.containers = tables.reduce((sum, [, table]) => sum + (table?.length ?? 0), 0);
     seen.lastGoodMs = performance.now();
   },

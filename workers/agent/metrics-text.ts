@@ -3,6 +3,8 @@
  * Names that end in `_total` are counters.
  */
 export const metricsText = (metrics: Record<string, number>): string =>
-  Object.entries(metrics).map(([name, value]) => `# TYPE nightshift_agent_${name} ${name.endsWith('_total') ? 'counter' : 'gauge'}\nnightshift_agent_${name} ${value}\n`).join('');
+  Object.entries(metrics)
+    .map(([name, value]) => `# TYPE nightshift_agent_${name} ${name.endsWith('_total') ? 'counter' : 'gauge'}\nnightshift_agent_${name} ${value}\n`)
+    .join('');
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';

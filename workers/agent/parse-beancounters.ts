@@ -3,7 +3,12 @@ import { RESOURCES, type Resource } from '../../events/kinds/container.js';
 import { MOST, type ContainerReading, type CounterRow } from './raw-sample.js';
 
 export type Beancounters =
-  | { ok: true; containers: ContainerReading[]; /** How many rows each container has, holes included. */ rowsOfEach: number; /** Names that cannot be one of ours: left out. */ strange: string[] }
+  | {
+      ok: true;
+      containers: ContainerReading[];
+      /** How many rows each container has, holes included. */ rowsOfEach: number;
+      /** Names that cannot be one of ours: left out. */ strange: string[];
+    }
   | { ok: false; problem: string };
 
 const LINE_FEED = 10;
@@ -83,7 +88,8 @@ export function parseBeancounters(file: Buffer, atLeastRows = 0): Beancounters {
     if (column < NUMBERS || file[at] !== LINE_FEED) return { ok: false, problem: `a row of container ${block.name} has not its five figures` };
     at += 1;
     // Rows are padded like the heading: a shorter one has lost digits, and its last figure with them.
-    if (at - rowFrom < width) return { ok: false, problem: `a row of container ${block.name} has ${at - rowFrom} bytes, the heading ${width}: the file is half-written` };
+    if (at - rowFrom < width)
+      return { ok: false, problem: `a row of container ${block.name} has ${at - rowFrom} bytes, the heading ${width}: the file is half-written` };
     known[row] = resource;
     row += 1;
     block.to = row;
@@ -91,12 +97,19 @@ export function parseBeancounters(file: Buffer, atLeastRows = 0): Beancounters {
 
   const rowsOfEach = Math.max(atLeastRows, ...blocks.map((b) => b.to - b.from));
   const short = blocks.find((b) => b.to - b.from < rowsOfEach);
-  if (short !== undefined) return { ok: false, problem: `container ${short.name} has ${short.to - short.from} rows, others ${rowsOfEach}: the file is half-written` };
+  if (short !== undefined)
+    return { ok: false, problem: `container ${short.name} has ${short.to - short.from} rows, others ${rowsOfEach}: the file is half-written` };
   const containers: ContainerReading[] = [];
   const strange: string[] = [];
   for (const { name, from, to } of blocks) {
     if (name === HOST_ITSELF) continue;
-    if (containerId.safeParse(name).success) containers.push({ container: name, get rows() { return rowsOf(figures, known, from, to); } });
+    if (containerId.safeParse(name).success)
+      containers.push({
+        container: name,
+        get rows() {
+          return rowsOf(figures, known, from, to);
+        },
+      });
     else strange.push(name);
   }
   return { ok: true, containers, rowsOfEach, strange };
@@ -107,7 +120,8 @@ function rowsOf(figures: Float64Array, known: Int8Array, from: number, to: numbe
   for (let row = from; row < to; row += 1) {
     const name = NAMES[known[row]!];
     const at = row * NUMBERS;
-    if (name !== undefined) rows.push({ resource: name.resource, held: figures[at]!, barrier: figures[at + 2]!, limit: figures[at + 3]!, failcnt: figures[at + 4]! });
+    if (name !== undefined)
+      rows.push({ resource: name.resource, held: figures[at]!, barrier: figures[at + 2]!, limit: figures[at + 3]!, failcnt: figures[at + 4]! });
   }
   return rows;
 }

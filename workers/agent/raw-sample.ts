@@ -13,7 +13,10 @@ export interface CounterRow {
 }
 
 /** `rows: null`: the container exists, but could not be read this time. */
-export interface ContainerReading { container: string; rows: readonly CounterRow[] | null }
+export interface ContainerReading {
+  container: string;
+  rows: readonly CounterRow[] | null;
+}
 
 /** Where counters come from. */
 export const SOURCES = ['beancounters', 'cgroup2', 'cgroup1'] as const;

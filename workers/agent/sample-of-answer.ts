@@ -28,7 +28,15 @@ function sampleOfAnswer(answer: Answer, cgroups: Readonly<Record<string, string>
   const named = Object.entries(cgroups);
   const asFiles = { text: (path: string) => files.get(path) ?? null };
   const cgroup2 = named.length === 0 ? [] : readCgroup2('', named, asFiles, problems);
-  const cgroup1 = named.length === 0 ? [] : readCgroup1('.', named.filter(([, path]) => files.get(`${path}/memory.failcnt`) != null), asFiles, problems);
+  const cgroup1 =
+    named.length === 0
+      ? []
+      : readCgroup1(
+          '.',
+          named.filter(([, path]) => files.get(`${path}/memory.failcnt`) != null),
+          asFiles,
+          problems,
+        );
 
   const load1 = parseLoadavg(files.get('loadavg') ?? '');
   if (load1 === null) problems.push('load: the host did not say it');

@@ -10,7 +10,9 @@ export function viaSshOf(settings: Pick<SettingsOf<'agent'>, 'viaSsh'>, argv: re
   const at = argv.indexOf('--via-ssh');
   if (at < 0) return settings.viaSsh ?? null;
   const address = argv[at + 1];
-  if (address === undefined || !/^[a-z0-9][a-z0-9.:-]{0,252}$/i.test(address)) throw new Error('agent: usage: --settings FILE [--via-ssh HOST], a host name or an address');
-  if (settings.viaSsh === undefined) throw new Error(`agent: to sample ${address} over SSH, name viaSsh.user, .port, .keyFile and .knownHostsFile in the settings file`);
+  if (address === undefined || !/^[a-z0-9][a-z0-9.:-]{0,252}$/i.test(address))
+    throw new Error('agent: usage: --settings FILE [--via-ssh HOST], a host name or an address');
+  if (settings.viaSsh === undefined)
+    throw new Error(`agent: to sample ${address} over SSH, name viaSsh.user, .port, .keyFile and .knownHostsFile in the settings file`);
   return { ...settings.viaSsh, address };
 }
