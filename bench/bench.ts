@@ -28,7 +28,7 @@ try {
   say(`first start of a new directory served after ${round(running.servedAfterMs, 0)} ms`);
   const firstStartMs = running.servedAfterMs;
   await running.stop();
-  await addPaperHosts(join(dir, 'nightshift.yaml'), 300, 400);
+  await addPaperHosts(join(dir, 'nightshift.yaml'), size.latency + size.incidents + 10, 10);
   running = await startStack(dir, basePort);
   const secondStartMs = running.servedAfterMs;
   say(`second start served after ${round(secondStartMs, 0)} ms; idle for 10 s, then memory`);

@@ -26,13 +26,12 @@ const SUCCESSOR_WAITS_MS = [50, 100, 200, 400, 800, 1_600, 3_200];
 
 /**
  * Begins an incident, or finds the one that is open. The order makes it safe to be stopped anywhere and tried again:
- * `problem` says open (only one of any number of bridges can say so), then `opened`, then the workflow. A problem that the audit says is open keeps
+ * `problem` says open (only one of any number of bridges can say so), then `opened` and the workflow. A problem that the audit says is open keeps
  * its incident's id, so that a workflow lost by Temporal comes back as the same incident and finds its steps already claimed.
  */
 export async function openIncident(world: OpenWorld, opening: Opening, knobs: IncidentKnobs, members?: string[]): Promise<Opened> {
   const { incident, handled } = await claimProblem(world, opening);
   if (handled) return { incident, as: 'handled' };
-  await recordOpened(world, opening, incident);
   const input: IncidentInput = {
     v: 1,
     incident,
@@ -48,6 +47,15 @@ export async function openIncident(world: OpenWorld, opening: Opening, knobs: In
     knobs,
     ...(members === undefined ? {} : { members }),
   };
+  // Beside the start, not before it: the write to the disk and the start take as long as the longer of them. Whoever is stopped in between is handed the
+  // event again and writes what is missing; until it is there the effector refuses every step of this incident.
+  const [, opened] = await Promise.all([recordOpened(world, opening, incident), startOrFind(world, opening, input)]);
+  return opened;
+}
+
+/** Starts the workflow, or finds the one that runs. */
+async function startOrFind(world: OpenWorld, opening: Opening, input: IncidentInput): Promise<Opened> {
+  const { incident } = input;
   for (const waitMs of [...SUCCESSOR_WAITS_MS, null]) {
     try {
       await world.client.workflow.start(INCIDENT_WORKFLOW, {

@@ -194,7 +194,7 @@ function take(state: SieveState, item: Sifted, now: number, output: SieveOutput[
   } else if (opens !== null) {
     places += 1;
     const fresh = { opening: opens, routing, batch: batchOf(item) };
-    if (routing.failing) arrive(state, fresh, now, output);
+    if (routing.failing && routing.domains.some((domain) => canTrip(state, domain))) arrive(state, fresh, now, output);
     else open(state, fresh, now, output);
   }
   if (places > 0) return places;
@@ -240,10 +240,12 @@ function stormOf(state: SieveState, domains: readonly string[]): string | null {
   return tripped[0] ?? null;
 }
 
-function hasTripped(state: SieveState, domain: string): boolean {
-  const { minHosts, share, sizes } = state.knobs;
-  return failingMembers(state, domain).length >= Math.max(minHosts, Math.ceil(share * (sizes.get(domain) ?? 0)));
-}
+const hasTripped = (state: SieveState, domain: string): boolean => failingMembers(state, domain).length >= tripsAt(state, domain);
+
+/** A domain with fewer hosts than it takes (a fleet of one) has no storms: there is nothing to hold a problem back for. */
+const canTrip = (state: SieveState, domain: string): boolean => tripsAt(state, domain) <= (state.knobs.sizes.get(domain) ?? 0);
+
+const tripsAt = ({ knobs: { minHosts, share, sizes } }: SieveState, domain: string): number => Math.max(minHosts, Math.ceil(share * (sizes.get(domain) ?? 0)));
 
 function storm(state: SieveState, domain: string, held: Held[], now: number, output: SieveOutput[]): void {
   const first = held[0];
