@@ -204,14 +204,20 @@ export function openEventPublisher({ nc: connection, spool, log }: EventPublishe
       again.sort((a, b) => a.seq - b.seq);
       const batch = again.slice(0, room);
       again = again.slice(room);
-      if (batch.length < room) batch.push(...(await spool.take(room - batch.length)));
+      try {
+        if (batch.length < room) batch.push(...(await spool.take(room - batch.length)));
+      } catch (error) {
+        // The disk does not give back what it was given; it may in a while.
+        backOff(error);
+      }
       for (const entry of batch) void attempt(nc, js, entry);
-      if (batch.length === 0) await sleep(Infinity);
+      if (batch.length === 0) await sleep(notBefore > Date.now() ? notBefore - Date.now() : Infinity);
     }
   }
 
   const connecting = Promise.resolve(connection);
   const sending = connecting.then(sendForEver).catch((error: unknown) => {
+    holdUp = { why: saw(error), saidAt: Date.now() };
     log.error({ why: saw(error) }, 'sending events has stopped; they stay on disk');
   });
 
