@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Stored } from '../../activities/audit-log.js';
-import type { AuditFact } from '../../events/audit.js';
-import type { Role } from '../../stack/stack-file.js';
+import { killInDrill, type KillPoint } from './kill-in-drill.js';
 import { stackUnderTest, type StackUnderTest } from './stack-under-test.js';
 
 /*
- * Each process of the stack is killed once in the middle of the drill; the supervisor starts it again. The drill compares the host's own log with the
- * audit: each effect happened exactly once, and the incident ended as if nothing had been.
+ * Each process of the stack is killed once in the middle of a drill; the supervisor starts it again. The drill compares the host's own log with the
+ * audit: each effect happened exactly once, and the incident ended as if nothing had been. The campaign kills each five times, at points drawn by chance.
  */
 let stack: StackUnderTest;
 beforeAll(async () => {
@@ -14,23 +12,26 @@ beforeAll(async () => {
 });
 afterAll(() => stack.remove());
 
-/** Where in the drill each process dies: on the first record of that fact, and which step where it matters. */
-export const POINTS: readonly { role: Role; at: AuditFact; step?: string }[] = [
-  { role: 'engine', at: 'looked' },
-  { role: 'effector', at: 'intent' },
-  { role: 'agent', at: 'opened' },
-  { role: 'nats', at: 'intent' },
-  { role: 'temporal', at: 'outcome' },
+const ROUNDS: { points: KillPoint[] }[] = [
+  {
+    points: [
+      { role: 'engine', at: 'looked', nth: 1 },
+      { role: 'effector', at: 'intent', nth: 1 },
+      { role: 'temporal', at: 'outcome', nth: 3 },
+    ],
+  },
+  {
+    points: [
+      { role: 'agent', at: 'opened', nth: 1 },
+      { role: 'nats', at: 'intent', nth: 1 },
+      { role: 'engine', at: 'outcome', nth: 2 },
+    ],
+  },
 ];
 
-test.each(POINTS)('the $role killed at the first $at: the incident ends the same, each effect happened once', async ({ role, at }) => {
-  let killed: Promise<void> | null = null;
-  const killOnce = ({ record }: Stored): void => {
-    if (record.fact === at) killed ??= stack.killAndAwait(role);
-  };
-  const result = await stack.drill('relieve-container', killOnce);
-  expect(killed, `nothing was ${at}, so nothing was killed`).not.toBeNull();
-  await killed;
+test.each(ROUNDS)('killed in the middle ($points): the incident ends the same, each effect happened once', async ({ points }) => {
+  const { result, missed } = await killInDrill(stack, 'relieve-container', points);
+  expect(missed, 'the drill never came to these points, so nothing was killed there').toEqual([]);
   expect(result.problems, result.lines.join('\n')).toEqual([]);
   expect(result).toMatchObject({ passed: true, state: 'resolved' });
 });
