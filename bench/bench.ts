@@ -65,7 +65,7 @@ try {
       floorPerSecond: round(floor.perSecond), enginePerSecond: round(engine.incidentsPerSecond),
       ratio: round(engine.incidentsPerSecond / floor.perSecond, 3),
     },
-    ingest: { perSecond: round(engine.ingestPerSecond, 0), events: size.ingest },
+    ingest: { perSecond: round(engine.ingest.perSecond, 0), whilePublishedPerSecond: round(engine.ingest.whilePublishedPerSecond, 0), events: size.ingest },
     rss: { perRoleMb: rss, totalMb: round(Object.values(rss).reduce((a, b) => a + b, 0), 1) },
     start: { firstMs: round(firstStartMs, 0), secondMs: round(secondStartMs, 0) },
   };

@@ -18,7 +18,14 @@ export interface EngineFigures {
   /** Event published to the claim of the first effect, ms; from drills. */
   firstEffect: number[];
   incidentsPerSecond: number;
-  ingestPerSecond: number;
+  ingest: Ingest;
+}
+
+export interface Ingest {
+  /** Events that lie in EVT, on the disk, until the engine has acknowledged the last of them: what the engine takes in. */
+  perSecond: number;
+  /** The same while they are being published, each acknowledged after its fsync, by one more process on the same cores. */
+  whilePublishedPerSecond: number;
 }
 
 /**
@@ -61,8 +68,8 @@ export async function measureEngine(
   const incidentsPerSecond = (size.incidents / (Math.max(...steps.map(receivedMs)) - began)) * 1000;
 
   say(`${size.ingest} events for an open or no incident`);
-  const ingestPerSecond = await measureIngest(nc, size.ingest, async (i) => {
-    // Half belong to an open incident, half to none.
+  // Half belong to an open incident, half to none.
+  const ingest = await measureIngest(nc, site, size.ingest, async (i) => {
     await (i % 2 === 0 ? lockdown(0) : publish('gluster.heal_started', 'paper-1', { volume: 'gv0', pendingEntries: i }));
   });
 
@@ -85,7 +92,7 @@ export async function measureEngine(
     if (opened?.record.fact === 'opened' && intent !== undefined) firstEffect.push(receivedMs(intent) - Date.parse(opened.record.trigger.time));
   }
   seen.stop();
-  return { firstStep, firstRead, firstEffect, incidentsPerSecond, ingestPerSecond };
+  return { firstStep, firstRead, firstEffect, incidentsPerSecond, ingest };
 }
 
 const receivedMs = (stored: Stored): number => Date.parse(stored.receivedAt);
@@ -126,18 +133,38 @@ function watchAudit(audit: AuditLog, afterSeq: number): { opened(eventId: string
   };
 }
 
-/** Publishes `n` events, 512 in flight, and waits until the bridge has acknowledged all: events per second from the first publish to the last acknowledgement. */
-async function measureIngest(nc: NatsConnection, n: number, publishOne: (i: number) => Promise<void>): Promise<number> {
+/** Publishes `n` events, 512 in flight, twice: once with the intake shut, to be taken in afterwards, and once with it open. */
+async function measureIngest(nc: NatsConnection, site: string, n: number, publishOne: (i: number) => Promise<void>): Promise<Ingest> {
   const jsm = await jetstreamManager(nc, { checkAPI: false });
-  const began = now();
-  let next = 0;
-  await Promise.all(Array.from({ length: 512 }, async () => {
-    while (next < n) await publishOne(next++);
-  }));
-  for (;;) {
-    const info = await jsm.consumers.info('EVT', BRIDGE_CONSUMER);
-    if (info.num_pending === 0 && info.num_ack_pending === 0) return (n / (now() - began)) * 1000;
-    if (now() - began > 300_000) throw new Error(`after 300 s ${info.num_pending} of ${n} events still wait`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  const publishAll = async (): Promise<void> => {
+    let next = 0;
+    await Promise.all(
+      Array.from({ length: 512 }, async () => {
+        while (next < n) await publishOne(next++);
+      }),
+    );
+  };
+  const allTaken = async (): Promise<void> => {
+    for (const began = now(); ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+      const info = await jsm.consumers.info('EVT', BRIDGE_CONSUMER);
+      if (info.num_pending === 0 && info.num_ack_pending === 0) return;
+      if (now() - began > 300_000) throw new Error(`after 300 s ${info.num_pending} of ${n} events still wait`);
+    }
+  };
+  const timed = async (work: () => Promise<void>): Promise<number> => {
+    const began = now();
+    await work();
+    return (n / (now() - began)) * 1000;
+  };
+  await allTaken();
+  await nc.request(`ctl.${site}.intake.pause`, '', { timeout: 5_000 });
+  await publishAll();
+  const perSecond = await timed(async () => {
+    await nc.request(`ctl.${site}.intake.resume`, '', { timeout: 5_000 });
+    await allTaken();
+  });
+  return { perSecond, whilePublishedPerSecond: await timed(async () => {
+    await publishAll();
+    await allTaken();
+  }) };
 }

@@ -71,7 +71,7 @@ function shuffled<T>(items: readonly T[]): T[] {
   return all;
 }
 
-/** A small generator of numbers in [0, 1): the same seed gives the same campaign. Public domain, by its author's name for it. */
+/** mulberry32, a small generator of numbers in [0, 1): the same seed gives the same campaign. */
 function mulberry32(from: number): () => number {
   let state = from >>> 0;
   return () => {
