@@ -11,6 +11,7 @@ import {
 } from '@temporalio/workflow';
 import type { IncidentState } from '../events/incident.js';
 import type { Carried } from './carried.js';
+import { namesTaken } from './decide/earlier-life.js';
 import { count, some } from './decide/figures.js';
 import { openInbox, takeBatch, takeStorm } from './inbox.js';
 import { EndOfPlaybook, type Verdict } from './kernel.js';
@@ -58,14 +59,14 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
   const quiet = carried?.quiet ?? { mark: null, since: 0, failing: 0 };
   let state: IncidentState | null = carried?.state ?? null;
   let round = carried?.round ?? 1;
-  let namesBefore = { ...carried?.namesBefore };
+  let namesBefore = carried?.namesBefore ?? namesTaken(input.before ?? []);
   let verdict: Verdict | null = carried?.verdict ?? null;
   let stormTold = carried?.stormTold ?? false;
   let ended: IncidentState | null = null;
   const progress: Desk['progress'] = {
     found: carried?.found ?? {},
     watching: carried?.watching ?? null,
-    effects: carried?.effects ?? 0,
+    effects: carried?.effects ?? (input.before ?? []).filter(({ state: ended, step }) => ended !== 'refused' && !step.startsWith('undo-')).length,
     undone: carried?.undone ?? 0,
     unknowns: carried?.unknowns ?? 0,
     failingAtLook: carried?.failingAtLook ?? inbox.failing,

@@ -41,6 +41,8 @@ export interface Kernel {
   decide(step: string, decision: string, reason: string, summary: string): void;
   /** Looks again and again: every `everyMs`, for `forMs`, or until a look makes `until` true. One record at its end. */
   watch(step: string, options: WatchOptions): Promise<Watched>;
+  /** Notes the undo of an effect that an earlier life of this incident had (`input.before`). */
+  owe(step: string, undo: Undo): void;
   /** What was done so far is good and stays: no undo from here on. */
   settle(): void;
 }

@@ -1,6 +1,7 @@
 import type { EventSummary, Target } from '../events/audit.js';
 import type { IncidentState } from '../events/incident.js';
-import type { PlaybookName } from '../events/playbooks.js';
+import type { EffectOutcome } from '../events/effect.js';
+import type { PlaybookName, VerbName } from '../events/playbooks.js';
 import type { EventKind } from '../events/event.js';
 
 /** Task queues. Workflows and local activities run in the engine; the other two in the effector, apart, so that dead hosts cannot fill the slots of effects. */
@@ -44,6 +45,15 @@ export interface IncidentInput {
   knobs: IncidentKnobs;
   /** For `watch-domain`: the members that fail. */
   members?: string[];
+  /** What this very incident did before Temporal lost its workflow, by the audit, oldest first: its effects that have an outcome. */
+  before?: DoneBefore[];
+}
+
+export interface DoneBefore {
+  step: string;
+  verb: VerbName;
+  state: EffectOutcome['state'];
+  data: Record<string, string | number | boolean>;
 }
 
 export interface AcceptedEvent extends EventSummary {

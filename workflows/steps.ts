@@ -165,6 +165,10 @@ export function createSteps(desk: Desk): Steps {
       return keep(name, watched);
     },
 
+    owe(step, undo) {
+      undos.push({ step, undo });
+    },
+
     settle() {
       undos.length = 0;
     },

@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { AuditLog } from '../../activities/audit-log.js';
 import { incidentId } from '../../events/incident.js';
 import { PLAYBOOKS } from '../../events/playbooks.js';
-import { INCIDENT_WORKFLOW, type AcceptedEvent, type IncidentInput, type IncidentKnobs } from '../../workflows/messages.js';
+import { INCIDENT_WORKFLOW, type AcceptedEvent, type DoneBefore, type IncidentInput, type IncidentKnobs } from '../../workflows/messages.js';
 import type { EventSummary } from '../../events/audit.js';
 import { temporalTrouble } from '../temporal.js';
 import type { Opening } from './route.js';
@@ -24,14 +24,18 @@ export interface Opened {
 /** A workflow that has just ended its incident may take a moment to be gone, with its id; and the server refuses the same id twice within a second. */
 const SUCCESSOR_WAITS_MS = [50, 100, 200, 400, 800, 1_600, 3_200];
 
+/** More effects than any incident is allowed. */
+const MAX_BEFORE = 100;
+
 /**
  * Begins an incident, or finds the one that is open. The order makes it safe to be stopped anywhere and tried again:
  * `problem` says open (only one of any number of bridges can say so), then `opened` and the workflow. A problem that the audit says is open keeps
  * its incident's id, so that a workflow lost by Temporal comes back as the same incident and finds its steps already claimed.
  */
 export async function openIncident(world: OpenWorld, opening: Opening, knobs: IncidentKnobs, members?: string[]): Promise<Opened> {
-  const { incident, handled } = await claimProblem(world, opening);
+  const { incident, handled, fresh } = await claimProblem(world, opening);
   if (handled) return { incident, as: 'handled' };
+  const before = fresh ? [] : await doneBefore(world, incident);
   const input: IncidentInput = {
     v: 1,
     incident,
@@ -46,6 +50,7 @@ export async function openIncident(world: OpenWorld, opening: Opening, knobs: In
     stale: opening.stale,
     knobs,
     ...(members === undefined ? {} : { members }),
+    ...(before.length === 0 ? {} : { before }),
   };
   // Beside the start, not before it: the write to the disk and the start take as long as the longer of them. Whoever is stopped in between is handed the
   // event again and writes what is missing; until it is there the effector refuses every step of this incident.
@@ -88,18 +93,24 @@ async function startOrFind(world: OpenWorld, opening: Opening, input: IncidentIn
 }
 
 /** The incident's id, once the audit says that the problem is open. */
-async function claimProblem({ audit, site }: OpenWorld, opening: Opening): Promise<{ incident: string; handled: boolean }> {
+async function claimProblem({ audit, site }: OpenWorld, opening: Opening): Promise<{ incident: string; handled: boolean; fresh: boolean }> {
   for (let attempt = 0; attempt < 5; attempt += 1) {
     const last = await audit.problem(opening.problem);
-    if (last?.record.status === 'open') return { incident: last.record.incident, handled: false };
+    if (last?.record.status === 'open') return { incident: last.record.incident, handled: false, fresh: false };
     const incident = incidentId(opening.problem, opening.trigger.id);
     if (last !== null && (last.record.incident === incident || (opening.redelivered && opening.receivedAtMs < Date.parse(last.receivedAt)))) {
       // Handed over again because an acknowledgement was lost: what it told has been dealt with. If it is still so, it will be said again.
-      return { incident: last.record.incident, handled: true };
+      return { incident: last.record.incident, handled: true, fresh: false };
     }
-    if (await audit.appendAfter(problemRecord(site, incident, opening.problem, 'open'), last?.seq ?? 0)) return { incident, handled: false };
+    if (await audit.appendAfter(problemRecord(site, incident, opening.problem, 'open'), last?.seq ?? 0)) return { incident, handled: false, fresh: true };
   }
   throw new Error(`${opening.problem}: somebody else opens and ends it all the time`);
+}
+
+/** The effects of an incident that have an outcome. If its workflow runs nobody asks; if Temporal has lost it, it must know what it did. */
+async function doneBefore({ audit }: OpenWorld, incident: string): Promise<DoneBefore[]> {
+  const records = await audit.ofIncident(incident);
+  return records.flatMap(({ record: r }) => (r.fact === 'outcome' ? [{ step: r.step, verb: r.verb, state: r.state, data: r.data }] : [])).slice(-MAX_BEFORE);
 }
 
 export const problemRecord = (site: string, incident: string, problem: string, status: 'open' | 'ended') =>

@@ -3,6 +3,7 @@ import type { EffectOutcome } from '../../events/effect.js';
 import type { Resource } from '../../events/kinds/container.js';
 import { afterRefusal } from '../decide/after-refusal.js';
 import { describeCounter, describeEntry, describeLoad, describeProcesses, describeRefusals, evidenceOf } from '../decide/describe-container.js';
+import { earlierLife, type EarlierLife, type Limits } from '../decide/earlier-life.js';
 import { amount, count, span } from '../decide/figures.js';
 import { judgeSymptom } from '../decide/judge-symptom.js';
 import { nextLimit } from '../decide/next-limit.js';
@@ -34,9 +35,11 @@ export const relieveContainer: Playbook = {
 
   run: async (kernel) => {
     let again = '';
-    const raised: Raised = { times: 0, from: null, to: null };
+    const life = earlierLife(kernel.input.before ?? []);
+    if (life.tookBack) throw escalate('ineffective', 'what was done before Temporal lost this incident was being taken back');
+    const raised: Raised = life.raises;
     for (let nth = 1; nth <= MAX_RUNS; nth += 1) {
-      const result = await relieve(kernel, raised);
+      const result = await relieve(kernel, raised, nth === 1 ? life : null);
       if ('resolved' in result) return result.resolved;
       again = result.again;
     }
@@ -50,13 +53,8 @@ interface Raised {
   from: Limits | null;
   to: Limits | null;
 }
-interface Limits {
-  barrier: number;
-  limit: number;
-}
-
 /** One run through all steps. `again`: the container is not what was looked at, or not as it was left; look once more from the top. */
-async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: string } | { again: string }> {
+async function relieve(kernel: Kernel, raised: Raised, life: EarlierLife | null): Promise<{ resolved: string } | { again: string }> {
   const { input } = kernel;
   const { knobs } = input;
   const resource = resourceOf(input);
@@ -75,6 +73,7 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
   );
   const { incarnation } = before;
   if (tried.incarnation !== incarnation) return restarted(kernel, raised);
+  if (life !== null && raised.from !== null) goOnRaising(kernel, raised, raised.from, tried);
 
   const symptom = judgeSymptom({
     counter: tried.counter,
@@ -93,7 +92,7 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
     );
   }
 
-  let ended = false;
+  let ended = life?.endedRunaways ?? false;
   if (symptom.live && symptom.reason === 'cannot-enter') {
     const { candidates, reason } = selectRunaways({
       processes: before.look.processes ?? [],
@@ -135,7 +134,7 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
     }
   }
 
-  if (knobs.service !== null && (ended || (symptom.live && serviceStuck(before.look.processes, knobs.runaways)))) {
+  if (knobs.service !== null && life?.restarted !== true && (ended || (symptom.live && serviceStuck(before.look.processes, knobs.runaways)))) {
     const outcome = await kernel.effect(
       'restart-service',
       'container.ensure-service-restarted',
@@ -262,6 +261,20 @@ async function relieve(kernel: Kernel, raised: Raised): Promise<{ resolved: stri
         `${gone}, but ${words(resource, wanted)} is perhaps not saved, and then lost with the container's next restart: ${kept.summary}`,
       );
     return { resolved: gone };
+  }
+}
+
+/** The limit was raised before Temporal lost this incident. When it is still as it was left, that is ours to take back; otherwise somebody else, or a restart, has set it since. */
+function goOnRaising(kernel: Kernel, raised: Raised, from: Limits, { counter, incarnation }: SeenContainer): void {
+  if (raised.to?.limit === counter.limit && raised.to.barrier === counter.barrier) {
+    const resource = resourceOf(kernel.input);
+    kernel.owe('raise-limit', {
+      verb: 'container.ensure-limit',
+      args: { resource, ...from, incarnation },
+      summary: `put ${resource} back to ${words(resource, from)}`,
+    });
+  } else {
+    Object.assign(raised, { times: 0, from: null, to: null });
   }
 }
 
