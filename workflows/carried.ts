@@ -1,4 +1,5 @@
 import type { IncidentState } from '../events/incident.js';
+import type { RestMemory } from './decide/come-to-rest.js';
 import type { Inbox } from './inbox.js';
 import type { Seen, Verdict } from './kernel.js';
 
@@ -22,7 +23,7 @@ export interface Carried {
   stormTold: boolean;
   /** Set when the playbook of this round has ended and the incident is open, quiet. */
   verdict: Verdict | null;
-  quiet: QuietMemory;
+  quiet: RestMemory;
   failingAtLook: number;
 }
 
@@ -32,11 +33,4 @@ export interface Watching {
   prior: Seen;
   last: Seen;
   readable: boolean;
-}
-
-/** Since when, by the marks of the looks, nothing has happened. */
-export interface QuietMemory {
-  mark: string | null;
-  since: number;
-  failing: number;
 }

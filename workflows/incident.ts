@@ -56,7 +56,7 @@ async function run(input: IncidentInput, carried?: Carried): Promise<IncidentEnd
   const book = openRecordBook(input, carried?.appends ?? 0);
   const playbook = PLAYBOOKS[input.playbook];
   const now: Desk['now'] = { step: null, waiting: null };
-  const quiet = carried?.quiet ?? { mark: null, since: 0, failing: 0 };
+  const quiet = carried?.quiet ?? { mark: null, since: 0, failing: 0, waitMs: input.knobs.watchForMs };
   let state: IncidentState | null = carried?.state ?? null;
   let round = carried?.round ?? 1;
   let namesBefore = carried?.namesBefore ?? namesTaken(input.before ?? []);
