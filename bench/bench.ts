@@ -62,11 +62,18 @@ try {
       firstEffect: { p50Ms: round(percentile(engine.firstEffect, 0.5)), n: engine.firstEffect.length },
     },
     incidents: {
-      floorPerSecond: round(floor.perSecond), enginePerSecond: round(engine.incidentsPerSecond),
+      floorPerSecond: round(floor.perSecond),
+      enginePerSecond: round(engine.incidentsPerSecond),
       ratio: round(engine.incidentsPerSecond / floor.perSecond, 3),
     },
     ingest: { perSecond: round(engine.ingest.perSecond, 0), whilePublishedPerSecond: round(engine.ingest.whilePublishedPerSecond, 0), events: size.ingest },
-    rss: { perRoleMb: rss, totalMb: round(Object.values(rss).reduce((a, b) => a + b, 0), 1) },
+    rss: {
+      perRoleMb: rss,
+      totalMb: round(
+        Object.values(rss).reduce((a, b) => a + b, 0),
+        1,
+      ),
+    },
     start: { firstMs: round(firstStartMs, 0), secondMs: round(secondStartMs, 0) },
   };
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${stringify(result)}`);

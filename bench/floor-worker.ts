@@ -3,7 +3,9 @@ import { bundleWorkflowCode, NativeConnection, Runtime, Worker, DefaultLogger } 
 import { connectNats } from '../activities/nats.js';
 import { now, type FloorArgs } from './floor.js';
 
-export interface FloorActivities { begin(id: string): Promise<void> }
+export interface FloorActivities {
+  begin(id: string): Promise<void>;
+}
 
 /** The floor's worker process: tells when the activity's first line runs, and does nothing. */
 const args = JSON.parse(process.argv[2] ?? '') as FloorArgs;

@@ -33,8 +33,11 @@ export interface Ingest {
  * of its record (fsync), which the floor's figure does not: the comparison is on the floor's side.
  */
 export async function measureEngine(
-  nc: NatsConnection, audit: AuditLog, stack: StackFile,
-  size: { latency: number; incidents: number; ingest: number; drills: number }, say: (text: string) => void,
+  nc: NatsConnection,
+  audit: AuditLog,
+  stack: StackFile,
+  size: { latency: number; incidents: number; ingest: number; drills: number },
+  say: (text: string) => void,
 ): Promise<EngineFigures> {
   const js = jetstream(nc);
   const seen = watchAudit(audit, await audit.lastSeq());
@@ -44,12 +47,28 @@ export async function measureEngine(
     const id = randomUUID();
     const at = now();
     const time = new Date().toISOString();
-    const event = { specversion: '1.0', id, source: `/${site}/${onHost}`, type: kind, time, datacontenttype: 'application/json', data: { host: onHost, ...data } };
+    const event = {
+      specversion: '1.0',
+      id,
+      source: `/${site}/${onHost}`,
+      type: kind,
+      time,
+      datacontenttype: 'application/json',
+      data: { host: onHost, ...data },
+    };
     await js.publish(eventSubject(site, onHost, kind), JSON.stringify(event), { msgID: id });
     return { id, at };
   };
   const spike = (container: number): ReturnType<typeof publish> =>
-    publish('container.failcnt_spike', host, { container: String(container), resource: 'tcpsndbuf', delta: 100, intervalSeconds: 1, held: 2_700_000, barrier: 1_720_320, limit: 2_703_360 });
+    publish('container.failcnt_spike', host, {
+      container: String(container),
+      resource: 'tcpsndbuf',
+      delta: 100,
+      intervalSeconds: 1,
+      held: 2_700_000,
+      barrier: 1_720_320,
+      limit: 2_703_360,
+    });
   const lockdown = (paper: number): ReturnType<typeof publish> =>
     publish('firewall.lockdown', `paper-${paper}`, { policy: 'drop', closedPorts: [24007], rulesetSha256: '0'.repeat(64) });
 
@@ -98,7 +117,10 @@ export async function measureEngine(
 const receivedMs = (stored: Stored): number => Date.parse(stored.receivedAt);
 
 /** Follows the audit stream and answers questions about what has come, waiting for what has not. */
-function watchAudit(audit: AuditLog, afterSeq: number): { opened(eventId: string): Promise<string>; first(incident: string, fact: string): Promise<Stored>; stop(): void } {
+function watchAudit(
+  audit: AuditLog,
+  afterSeq: number,
+): { opened(eventId: string): Promise<string>; first(incident: string, fact: string): Promise<Stored>; stop(): void } {
   const ended = new AbortController();
   const found = new Map<string, Stored>();
   const waiting = new Map<string, ((stored: Stored) => void)[]>();
@@ -163,8 +185,11 @@ async function measureIngest(nc: NatsConnection, site: string, n: number, publis
     await nc.request(`ctl.${site}.intake.resume`, '', { timeout: 5_000 });
     await allTaken();
   });
-  return { perSecond, whilePublishedPerSecond: await timed(async () => {
-    await publishAll();
-    await allTaken();
-  }) };
+  return {
+    perSecond,
+    whilePublishedPerSecond: await timed(async () => {
+      await publishAll();
+      await allTaken();
+    }),
+  };
 }

@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { jetstream, jetstreamManager, type NatsConnection } from '../activities/nats.js';
 import { now, type FloorArgs } from './floor.js';
 
-export interface FloorFigures { latencies: number[]; perSecond: number }
+export interface FloorFigures {
+  latencies: number[];
+  perSecond: number;
+}
 
 /** NATS, a consumer process, signalWithStart, a worker process, a workflow with one empty activity. Latency: published to the activity's first line. */
 export async function measureFloor(nc: NatsConnection, args: FloorArgs, run: string, size: { latency: number; incidents: number }): Promise<FloorFigures> {

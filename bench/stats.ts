@@ -8,5 +8,7 @@ export function percentile(samples: readonly number[], p: number): number {
 export const round = (value: number, digits = 2): number => Math.round(value * 10 ** digits) / 10 ** digits;
 
 export const summary = (samples: readonly number[]): { p50Ms: number; p99Ms: number; n: number } => ({
-  p50Ms: round(percentile(samples, 0.5)), p99Ms: round(percentile(samples, 0.99)), n: samples.length,
+  p50Ms: round(percentile(samples, 0.5)),
+  p99Ms: round(percentile(samples, 0.99)),
+  n: samples.length,
 });

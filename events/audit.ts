@@ -10,7 +10,12 @@ import { isToken, tokenOrThrow } from './subjects.js';
  */
 const text = z.string().max(2000);
 const step = z.string().refine(isToken, 'a step name is one token');
-const about = z.strictObject({ host: z.string().max(63), container: z.string().max(63).optional(), resource: z.string().max(63).optional(), domain: z.string().max(63).optional() });
+const about = z.strictObject({
+  host: z.string().max(63),
+  container: z.string().max(63).optional(),
+  resource: z.string().max(63).optional(),
+  domain: z.string().max(63).optional(),
+});
 
 const base = z.strictObject({
   v: z.literal(1),
@@ -22,7 +27,10 @@ const base = z.strictObject({
 const ofIncident = base.extend({ incident: z.string().max(40) });
 
 const eventSummary = z.strictObject({
-  id: z.string(), type: z.string(), host: z.string(), time: z.string(),
+  id: z.string(),
+  type: z.string(),
+  host: z.string(),
+  time: z.string(),
   /** Sequence in EVT: the full event can be read there while it is kept. */
   seq: z.int(),
   text,
@@ -31,25 +39,54 @@ const eventSummary = z.strictObject({
 export const auditRecord = z.discriminatedUnion('fact', [
   /** An incident began. Written by the engine before the workflow is started. */
   ofIncident.extend({
-    fact: z.literal('opened'), problem: z.string(), playbook: z.enum(PLAYBOOK_NAMES), playbookVersion: z.int(), rule: z.string(), mode: z.enum(['auto', 'approve', 'shadow']),
-    config: z.string(), target: about, trigger: eventSummary,
+    fact: z.literal('opened'),
+    problem: z.string(),
+    playbook: z.enum(PLAYBOOK_NAMES),
+    playbookVersion: z.int(),
+    rule: z.string(),
+    mode: z.enum(['auto', 'approve', 'shadow']),
+    config: z.string(),
+    target: about,
+    trigger: eventSummary,
   }),
   /** Events that arrived for an incident: one record a batch, however many they were. */
-  ofIncident.extend({ fact: z.literal('events'), count: z.int().positive(), kinds: z.record(z.string(), z.int()), first: eventSummary, last: eventSummary, members: z.array(z.string()).max(500).optional() }),
+  ofIncident.extend({
+    fact: z.literal('events'),
+    count: z.int().positive(),
+    kinds: z.record(z.string(), z.int()),
+    first: eventSummary,
+    last: eventSummary,
+    members: z.array(z.string()).max(500).optional(),
+  }),
   /** A step that observed. */
   ofIncident.extend({ fact: z.literal('looked'), step, tookMs: z.number(), summary: text, evidence: z.record(z.string(), z.unknown()) }),
   /** A decision and why. */
   ofIncident.extend({ fact: z.literal('decided'), step, decision: z.string().max(80), reason: z.string().max(80), summary: text }),
   /** An effect is about to be tried: the claim. */
   ofIncident.extend({
-    fact: z.literal('intent'), step, verb: z.enum(VERB_NAMES), risk: z.enum(RISKS), target: about, args: z.record(z.string(), z.unknown()),
+    fact: z.literal('intent'),
+    step,
+    verb: z.enum(VERB_NAMES),
+    risk: z.enum(RISKS),
+    target: about,
+    args: z.record(z.string(), z.unknown()),
     /** Names the one execution on the far side; repeated on every retry of this step. */
-    operation: z.string(), plan: z.string(), summary: text,
+    operation: z.string(),
+    plan: z.string(),
+    summary: text,
   }),
   /** How an effect ended. */
   ofIncident.extend({
-    fact: z.literal('outcome'), step, verb: z.enum(VERB_NAMES), operation: z.string(), state: z.enum(EFFECT_STATES), changed: z.boolean(),
-    reason: z.enum(REFUSALS).optional(), tookMs: z.number(), summary: text, data: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+    fact: z.literal('outcome'),
+    step,
+    verb: z.enum(VERB_NAMES),
+    operation: z.string(),
+    state: z.enum(EFFECT_STATES),
+    changed: z.boolean(),
+    reason: z.enum(REFUSALS).optional(),
+    tookMs: z.number(),
+    summary: text,
+    data: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   }),
   /** The incident changed its state. */
   ofIncident.extend({ fact: z.literal('state'), from: z.enum(INCIDENT_STATES).nullable(), to: z.enum(INCIDENT_STATES), summary: text }),
@@ -62,7 +99,12 @@ export const auditRecord = z.discriminatedUnion('fact', [
   /** An event was not accepted; it lies in DLQ. One record for a run of the same reason and host. On `aud.deadletters.<site>`. */
   base.extend({ fact: z.literal('deadletters'), reason: z.string(), host: z.string().nullable(), count: z.int().positive() }),
   /** A process of the stack came or went. On `aud.stack.<site>`. */
-  base.extend({ fact: z.literal('stack'), role: z.string(), change: z.enum(['started', 'ended', 'restarted', 'intake-stopped', 'intake-resumed']), summary: text }),
+  base.extend({
+    fact: z.literal('stack'),
+    role: z.string(),
+    change: z.enum(['started', 'ended', 'restarted', 'intake-stopped', 'intake-resumed']),
+    summary: text,
+  }),
 ]);
 export type AuditRecord = z.infer<typeof auditRecord>;
 export type AuditFact = AuditRecord['fact'];

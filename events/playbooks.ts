@@ -29,7 +29,8 @@ export interface PlaybookManifest {
 
 export const PLAYBOOKS = {
   'relieve-container': {
-    about: 'A container hits a limit and runs away: kill runaways from the host until it can be entered, restart its service, raise the limit while that helps.',
+    about:
+      'A container hits a limit and runs away: kill runaways from the host until it can be entered, restart its service, raise the limit while that helps.',
     startedBy: ['container.failcnt_spike'],
     verbs: ['container.ensure-enterable', 'container.ensure-service-restarted', 'container.ensure-limit', 'container.ensure-limit-saved'],
     version: 1,

@@ -21,7 +21,10 @@ export const STREAMS = [
   {
     name: 'ADV',
     subjects: ['$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>', '$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>', '$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED.>'],
-    maxBytes: 64 * MiB, maxAgeDays: 14, maxMessageBytes: 64 * 1024, denyDelete: true,
+    maxBytes: 64 * MiB,
+    maxAgeDays: 14,
+    maxMessageBytes: 64 * 1024,
+    denyDelete: true,
   },
 ] as const satisfies StreamSpec[];
 

@@ -1,7 +1,11 @@
 import { EVENT_CLASSES, KIND_CLASS, type EventClass, type EventKind } from './event.js';
 
 /** `evt.<site>.<host>.<class>`: exactly four tokens. The server enforces who may publish below which host, so the subject is the identity. */
-export interface EventSubject { site: string; host: string; class: EventClass }
+export interface EventSubject {
+  site: string;
+  host: string;
+  class: EventClass;
+}
 
 const TOKEN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
@@ -10,7 +14,8 @@ export const isToken = (text: string): boolean => TOKEN.test(text);
 
 /** Throws RangeError for text that may not stand as one token: nothing that came from outside is ever put into a subject unchecked. */
 export function tokenOrThrow(text: string, what: string): string {
-  if (!isToken(text)) throw new RangeError(`${what} ${JSON.stringify(text.slice(0, 80))} cannot stand in a subject: lower-case letters, digits, "-" and "_" only, at most 63`);
+  if (!isToken(text))
+    throw new RangeError(`${what} ${JSON.stringify(text.slice(0, 80))} cannot stand in a subject: lower-case letters, digits, "-" and "_" only, at most 63`);
   return text;
 }
 

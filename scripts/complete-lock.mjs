@@ -4,7 +4,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 const file = new URL('../package-lock.json', import.meta.url);
 const lock = JSON.parse(readFileSync(file, 'utf8'));
-const OS = { darwin: 'darwin', linux: 'linux', win32: 'win32', windows: 'win32', freebsd: 'freebsd', openbsd: 'openbsd', netbsd: 'netbsd', android: 'android', openharmony: 'openharmony', aix: 'aix', sunos: 'sunos' };
+const OS = {
+  darwin: 'darwin',
+  linux: 'linux',
+  win32: 'win32',
+  windows: 'win32',
+  freebsd: 'freebsd',
+  openbsd: 'openbsd',
+  netbsd: 'netbsd',
+  android: 'android',
+  openharmony: 'openharmony',
+  aix: 'aix',
+  sunos: 'sunos',
+};
 const CPU = ['arm64', 'x64', 'ia32', 'arm', 'ppc64', 's390x', 'riscv64', 'loong64', 'mips64el', 'wasm32'];
 const added = [];
 for (const [where, entry] of Object.entries({ ...lock.packages })) {
@@ -15,7 +27,12 @@ for (const [where, entry] of Object.entries({ ...lock.packages })) {
     const os = words.map((word) => OS[word]).find((word) => word !== undefined);
     const cpu = CPU.find((word) => words.includes(word)) ?? (words.includes('ppc64le') ? 'ppc64' : words.includes('armv7') ? 'arm' : undefined);
     lock.packages[`node_modules/${name}`] = {
-      version, ...(cpu === undefined ? {} : { cpu: [cpu] }), ...(entry.dev === true ? { dev: true } : {}), license: entry.license, optional: true, ...(os === undefined ? {} : { os: [os] }),
+      version,
+      ...(cpu === undefined ? {} : { cpu: [cpu] }),
+      ...(entry.dev === true ? { dev: true } : {}),
+      license: entry.license,
+      optional: true,
+      ...(os === undefined ? {} : { os: [os] }),
     };
     added.push(name);
   }

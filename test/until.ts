@@ -1,5 +1,8 @@
 /** Awaits a condition instead of a time: resolves with the first value that is neither false, null nor undefined; throws what it last saw. */
-export async function until<T>(look: () => T | Promise<T>, { timeoutMs = 10_000, everyMs = 25, what = 'the condition' } = {}): Promise<NonNullable<Exclude<T, false>>> {
+export async function until<T>(
+  look: () => T | Promise<T>,
+  { timeoutMs = 10_000, everyMs = 25, what = 'the condition' } = {},
+): Promise<NonNullable<Exclude<T, false>>> {
   const end = Date.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -9,7 +12,8 @@ export async function until<T>(look: () => T | Promise<T>, { timeoutMs = 10_000,
     } catch (error) {
       last = error;
     }
-    if (Date.now() > end) throw new Error(`${what} did not come true within ${timeoutMs} ms; last seen: ${String(last instanceof Error ? last.stack : JSON.stringify(last))}`);
+    if (Date.now() > end)
+      throw new Error(`${what} did not come true within ${timeoutMs} ms; last seen: ${String(last instanceof Error ? last.stack : JSON.stringify(last))}`);
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }

@@ -5,8 +5,29 @@ const count = z.int().nonnegative();
 
 /** The limits an agent can watch: the OpenVZ beancounters and the cgroup memory limit. Source: OpenVZ `user_beancounters` table, version 2.5. */
 export const RESOURCES = [
-  'kmemsize', 'lockedpages', 'privvmpages', 'shmpages', 'numproc', 'physpages', 'vmguarpages', 'oomguarpages', 'numtcpsock', 'numflock', 'numpty', 'numsiginfo',
-  'tcpsndbuf', 'tcprcvbuf', 'othersockbuf', 'dgramrcvbuf', 'numothersock', 'dcachesize', 'numfile', 'numiptent', 'swappages', 'memory', 'pids',
+  'kmemsize',
+  'lockedpages',
+  'privvmpages',
+  'shmpages',
+  'numproc',
+  'physpages',
+  'vmguarpages',
+  'oomguarpages',
+  'numtcpsock',
+  'numflock',
+  'numpty',
+  'numsiginfo',
+  'tcpsndbuf',
+  'tcprcvbuf',
+  'othersockbuf',
+  'dgramrcvbuf',
+  'numothersock',
+  'dcachesize',
+  'numfile',
+  'numiptent',
+  'swappages',
+  'memory',
+  'pids',
 ] as const;
 export const resource = z.enum(RESOURCES);
 export type Resource = z.infer<typeof resource>;

@@ -23,7 +23,12 @@ const kills = option('rounds') ?? 5;
 const chance = mulberry32(seed);
 const ROLES: readonly Role[] = ['engine', 'effector', 'agent', 'nats', 'temporal'];
 /** Points that every run of the drill comes to, whatever was killed before: with the number of times that it does so at least. */
-const POINTS: readonly [AuditFact, number][] = [['opened', 1], ['looked', 3], ['intent', 4], ['outcome', 4]];
+const POINTS: readonly [AuditFact, number][] = [
+  ['opened', 1],
+  ['looked', 3],
+  ['intent', 4],
+  ['outcome', 4],
+];
 
 const say = (text: string): void => void process.stderr.write(`campaign: ${text}\n`);
 const draw = <T>(from: readonly T[]): T => from[Math.floor(chance() * from.length)] as T;
@@ -43,7 +48,9 @@ try {
     const { result, missed } = await killInDrill(stack, 'relieve-container', points);
     const wrong = [...result.problems, ...missed.map(({ role, at, nth }) => `${role} was not killed: ${at} ${nth} never came`)];
     if (wrong.length > 0) failed += 1;
-    rows.push(`| ${i / 2 + 1} | ${words} | ${result.state ?? 'open'} | ${Math.round(result.tookMs / 1000)} s | ${wrong.length === 0 ? 'ok' : wrong.join('; ').replaceAll('|', '/')} |`);
+    rows.push(
+      `| ${i / 2 + 1} | ${words} | ${result.state ?? 'open'} | ${Math.round(result.tookMs / 1000)} s | ${wrong.length === 0 ? 'ok' : wrong.join('; ').replaceAll('|', '/')} |`,
+    );
     say(`${rows.length} of ${Math.ceil(deaths.length / 2)}: ${words}: ${wrong.length === 0 ? 'ok' : wrong.join('; ')}`);
   }
 } finally {
@@ -52,12 +59,22 @@ try {
 
 const { stdout: commit } = await promisify(execFile)('git', ['-C', inCheckout(), 'rev-parse', '--short', 'HEAD']);
 const report = inCheckout('docs', 'campaign.md');
-await writeFile(report, [
-  '# The last campaign', '',
-  `Written by \`npm run campaign -- --seed ${seed} --rounds ${kills}\` on ${new Date().toISOString().slice(0, 10)}, commit ${commit.trim()}, Node ${process.versions.node}.`,
-  `Each of ${ROLES.join(', ')} was killed (SIGKILL) ${kills} times in the middle of the drill \`relieve-container\`. A round is ok when the incident ended as resolved and the host's own log and the audit say the same: each effect once.`, '',
-  '| round | killed | ended | took | |', '|---|---|---|---|---|', ...rows, '', `${rows.length - failed} of ${rows.length} rounds ok.`, '',
-].join('\n'));
+await writeFile(
+  report,
+  [
+    '# The last campaign',
+    '',
+    `Written by \`npm run campaign -- --seed ${seed} --rounds ${kills}\` on ${new Date().toISOString().slice(0, 10)}, commit ${commit.trim()}, Node ${process.versions.node}.`,
+    `Each of ${ROLES.join(', ')} was killed (SIGKILL) ${kills} times in the middle of the drill \`relieve-container\`. A round is ok when the incident ended as resolved and the host's own log and the audit say the same: each effect once.`,
+    '',
+    '| round | killed | ended | took | |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+    `${rows.length - failed} of ${rows.length} rounds ok.`,
+    '',
+  ].join('\n'),
+);
 say(`report in ${report}`);
 process.stdout.write(`${rows.length - failed} passed, ${failed} failed, 0 skipped\n`);
 process.exitCode = failed === 0 ? 0 : 1;

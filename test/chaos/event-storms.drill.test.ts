@@ -21,7 +21,10 @@ beforeAll(async () => {
   stack = await stackUnderTest();
   await stack.restart(async () => {
     const file = join(stack.dir, 'nightshift.yaml');
-    const config = parse(await readFile(file, 'utf8')) as { fleet: { domains: Record<string, unknown>; hosts: Record<string, Record<string, unknown>> }; rules: unknown[] };
+    const config = parse(await readFile(file, 'utf8')) as {
+      fleet: { domains: Record<string, unknown>; hosts: Record<string, Record<string, unknown>> };
+      rules: unknown[];
+    };
     config.fleet.domains['paper-rack'] = {};
     const [lab] = Object.values(config.fleet.hosts);
     for (const name of PAPER) config.fleet.hosts[name] = { ...lab, domains: ['paper-rack'] };
@@ -31,63 +34,67 @@ beforeAll(async () => {
 afterAll(() => stack.remove());
 
 const spike = (host: string, over: Record<string, unknown> = {}): Record<string, unknown> => ({
-  specversion: '1.0', id: randomUUID(), source: `/lab/${host}`, type: 'container.failcnt_spike', time: new Date().toISOString(),
-  data: { host, container: '204', resource: 'tcpsndbuf', delta: 40, intervalSeconds: 1, held: 2_703_360, barrier: 1_720_320, limit: 2_703_360 }, ...over,
+  specversion: '1.0',
+  id: randomUUID(),
+  source: `/lab/${host}`,
+  type: 'container.failcnt_spike',
+  time: new Date().toISOString(),
+  data: { host, container: '204', resource: 'tcpsndbuf', delta: 40, intervalSeconds: 1, held: 2_703_360, barrier: 1_720_320, limit: 2_703_360 },
+  ...over,
 });
 
 async function drained(): Promise<void> {
   const jsm = await jetstreamManager(stack.nc, { checkAPI: false });
-  await until(async () => {
-    const info = await jsm.consumers.info('EVT', BRIDGE_CONSUMER);
-    return info.num_pending === 0 && info.num_ack_pending === 0;
-  }, { timeoutMs: 120_000, everyMs: 100, what: 'every event taken' });
+  await until(
+    async () => {
+      const info = await jsm.consumers.info('EVT', BRIDGE_CONSUMER);
+      return info.num_pending === 0 && info.num_ack_pending === 0;
+    },
+    { timeoutMs: 120_000, everyMs: 100, what: 'every event taken' },
+  );
 }
 
 async function publishers(n: number): Promise<NatsConnection[]> {
   const file = await stack.file();
   const operator = processOf(file, 'operator');
-  return Promise.all(Array.from({ length: n }, (_, i) => connectNats({
-    servers: `127.0.0.1:${processOf(file, 'nats').ports['client']}`, credentialsFile: operator.credentials, inboxPrefix: operator.inbox ?? '_INBOX.operator', name: `publisher-${i}`,
-  })));
+  return Promise.all(
+    Array.from({ length: n }, (_, i) =>
+      connectNats({
+        servers: `127.0.0.1:${processOf(file, 'nats').ports['client']}`,
+        credentialsFile: operator.credentials,
+        inboxPrefix: operator.inbox ?? '_INBOX.operator',
+        name: `publisher-${i}`,
+      }),
+    ),
+  );
 }
 
 /** Publishes with so many in flight; each is acknowledged by the stream. */
 async function publishAll(nc: NatsConnection, messages: readonly { subject: string; payload: string | Uint8Array }[], inFlight = 64): Promise<void> {
   const js = jetstream(nc);
   let next = 0;
-  await Promise.all(Array.from({ length: inFlight }, async () => {
-    for (let at = next++; at < messages.length; at = next++) {
-      const message = messages[at];
-      if (message !== undefined) await js.publish(message.subject, message.payload, { timeout: 30_000 });
-    }
-  }));
+  await Promise.all(
+    Array.from({ length: inFlight }, async () => {
+      for (let at = next++; at < messages.length; at = next++) {
+        const message = messages[at];
+        if (message !== undefined) await js.publish(message.subject, message.payload, { timeout: 30_000 });
+      }
+    }),
+  );
 }
-
-test('300 hosts that spike at once are one incident for their domain', async () => {
-  const before = await stack.audit.lastSeq();
-  await publishAll(stack.nc, PAPER.map((host) => ({ subject: `evt.lab.${host}.container`, payload: JSON.stringify(spike(host)) })), 8);
-  await drained();
-  const opened = await until(async () => {
-    const records = await stack.audit.all({ facts: ['opened', 'decided', 'state'], afterSeq: before });
-    const told = records.some(({ record }) => (record.fact === 'decided' && record.reason === 'domain-storm') || (record.fact === 'state' && record.to === 'escalated'));
-    return told && records.filter(({ record }) => record.fact === 'opened');
-  }, { timeoutMs: 30_000, what: 'the incident of the domain' });
-  expect(opened.map(({ record }) => (record.fact === 'opened' ? record.target : null))).toHaveLength(1);
-  expect(await stack.audit.all({ facts: ['intent'], afterSeq: before })).toEqual([]);
-  // All of its members are named.
-  const incident = opened[0]?.record.fact === 'opened' ? opened[0].record.incident : '';
-  const members = await until(async () => {
-    const named = new Set((await stack.audit.ofIncident(incident)).flatMap(({ record }) => (record.fact === 'events' ? (record.members ?? []) : [])));
-    return named.size >= PAPER.length && named;
-  }, { timeoutMs: 30_000, what: 'all 300 named' });
-  expect([...members].sort()).toEqual(expect.arrayContaining([...PAPER].sort()));
-});
 
 test('20,000 copies of one event with different ids, from four publishers, are one incident with a bounded history', async () => {
   const before = await stack.audit.lastSeq();
   const all = await publishers(4);
   try {
-    await Promise.all(all.map((nc) => publishAll(nc, Array.from({ length: 5_000 }, () => ({ subject: 'evt.lab.dauntless.container', payload: JSON.stringify(spike('dauntless')) })))));
+    await Promise.all(
+      all.map((nc) =>
+        publishAll(
+          nc,
+          Array.from({ length: 5_000 }, () => ({ subject: 'evt.lab.dauntless.container', payload: JSON.stringify(spike('dauntless')) })),
+        ),
+      ),
+    );
   } finally {
     await Promise.all(all.map((nc) => nc.close()));
   }
@@ -153,4 +160,36 @@ test('1,000 malformed events are 1,000 dead letters with reasons, and the next g
   const seen = await stack.audit.lastSeq();
   await publishAll(stack.nc, [inSubject(JSON.stringify(spike('dauntless')))]);
   await until(async () => (await stack.audit.all({ facts: ['opened', 'events'], afterSeq: seen })).length > 0, { timeoutMs: 15_000, what: 'the good event' });
+});
+
+test('300 hosts that spike at once are one incident for their domain', async () => {
+  const before = await stack.audit.lastSeq();
+  await publishAll(
+    stack.nc,
+    PAPER.map((host) => ({ subject: `evt.lab.${host}.container`, payload: JSON.stringify(spike(host)) })),
+    8,
+  );
+  await drained();
+  const opened = await until(
+    async () => {
+      const records = await stack.audit.all({ facts: ['opened', 'decided', 'state'], afterSeq: before });
+      const told = records.some(
+        ({ record }) => (record.fact === 'decided' && record.reason === 'domain-storm') || (record.fact === 'state' && record.to === 'escalated'),
+      );
+      return told && records.filter(({ record }) => record.fact === 'opened');
+    },
+    { timeoutMs: 30_000, what: 'the incident of the domain' },
+  );
+  expect(opened.map(({ record }) => (record.fact === 'opened' ? record.target : null))).toHaveLength(1);
+  expect(await stack.audit.all({ facts: ['intent'], afterSeq: before })).toEqual([]);
+  // All of its members are named.
+  const incident = opened[0]?.record.fact === 'opened' ? opened[0].record.incident : '';
+  const members = await until(
+    async () => {
+      const named = new Set((await stack.audit.ofIncident(incident)).flatMap(({ record }) => (record.fact === 'events' ? (record.members ?? []) : [])));
+      return named.size >= PAPER.length && named;
+    },
+    { timeoutMs: 30_000, what: 'all 300 named' },
+  );
+  expect([...members].sort()).toEqual(expect.arrayContaining([...PAPER].sort()));
 });

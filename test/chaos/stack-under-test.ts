@@ -39,7 +39,10 @@ export async function stackUnderTest(prepare?: (dir: string) => Promise<string[]
     const { stack } = running;
     const operator = processOf(stack, 'operator');
     self.nc = await connectNats({
-      servers: `127.0.0.1:${processOf(stack, 'nats').ports['client']}`, credentialsFile: operator.credentials, inboxPrefix: operator.inbox ?? '_INBOX.operator', name: 'test',
+      servers: `127.0.0.1:${processOf(stack, 'nats').ports['client']}`,
+      credentialsFile: operator.credentials,
+      inboxPrefix: operator.inbox ?? '_INBOX.operator',
+      name: 'test',
     });
     self.audit = await openAuditLog(self.nc);
     self.lab = labClient(self.nc, stack.site);

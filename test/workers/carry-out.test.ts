@@ -215,20 +215,13 @@ describe('an effect that is not theirs is refused, recorded, and touches nothing
 });
 
 describe('when something on the way cannot be asked', () => {
-  test.each(['outcomeOf', 'claim:intent'])('%s: nothing is promised, it rises and is asked again', async (operation) => {
+  test.each(['outcomeOf', 'claim:intent', 'openedOf', 'problem'])('%s: nothing is promised, it rises and is asked again', async (operation) => {
     const s = scene();
     s.audit.breakWhen((o) => (o === operation ? new Error('no NATS') : null));
     await expect(s.ask()).rejects.toThrow('no NATS');
     expect(s.host.did).toEqual([]);
     s.audit.breakWhen(null);
     expect(await s.ask()).toMatchObject({ state: 'done', changed: true });
-  });
-
-  test.each(['openedOf', 'problem'])('%s: it is refused, because what must be known cannot be read', async (operation) => {
-    const s = scene();
-    s.audit.breakWhen((o) => (o === operation ? new Error('no NATS') : null));
-    expect(await s.ask()).toMatchObject({ state: 'refused', reason: 'facts-unreadable' });
-    expect(s.host.did).toEqual([]);
   });
 
   test('a host that does not answer before the act: refused', async () => {

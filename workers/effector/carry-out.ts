@@ -70,7 +70,8 @@ type Says = EffectOutcome | null;
 const PROTOCOL: readonly { arrow: Arrow; walk(w: Walk): Promise<Says>; onFailure: 'rise' | 'refuse' | 'unknown' }[] = [
   { arrow: 'recorded', walk: recorded, onFailure: 'rise' },
   { arrow: 'claim', walk: claim, onFailure: 'rise' },
-  { arrow: 'theirs', walk: theirs, onFailure: 'refuse' },
+  // What it reads is ours, not the host's: an audit that does not answer just now is asked again, by the retry of the whole activity.
+  { arrow: 'theirs', walk: theirs, onFailure: 'rise' },
   { arrow: 'live', walk: live, onFailure: 'refuse' },
   { arrow: 'act', walk: act, onFailure: 'unknown' },
   { arrow: 'read-back', walk: readBack, onFailure: 'unknown' },

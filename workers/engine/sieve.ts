@@ -227,16 +227,21 @@ function release(state: SieveState, now: number, output: SieveOutput[]): void {
   for (const [domain, ones] of groups) storm(state, domain, ones, now, output);
 }
 
+/** A smaller domain that holds this share of all hosts that fail names the trouble better than the site does: one stray host elsewhere changes nothing. */
+const MOST = 0.8;
+/** Incidents that began this long ago at most belong to the burst that trips the brake; an older one has a cause of its own, and its own work to do. */
+const BURST_MS = 10_000;
+
 /**
  * The domain whose trouble this is, or null: the smallest whose brake has tripped. When the whole site's has, it is the site's, unless one
- * smaller domain holds every host that fails: then its name says more.
+ * smaller domain holds most of the hosts that fail.
  */
 function stormOf(state: SieveState, domains: readonly string[]): string | null {
   const site = siteDomain(state.knobs.site);
   const failingInSite = failingMembers(state, site).length;
   const bySize = domains.filter((d) => d !== site).sort((a, b) => (state.knobs.sizes.get(a) ?? 0) - (state.knobs.sizes.get(b) ?? 0));
   const tripped = bySize.filter((d) => hasTripped(state, d));
-  if (hasTripped(state, site)) return tripped.find((d) => failingMembers(state, d).length === failingInSite) ?? site;
+  if (hasTripped(state, site)) return tripped.find((d) => failingMembers(state, d).length >= MOST * failingInSite) ?? site;
   return tripped[0] ?? null;
 }
 
@@ -254,7 +259,7 @@ function storm(state: SieveState, domain: string, held: Held[], now: number, out
   const members = failingMembers(state, domain).slice(0, state.knobs.maxMembers);
   const known = state.domains.get(domain);
   // The oldest of the burst: it has done most, and is the first that must stop.
-  const promoted = known ?? [...state.burst].filter(([, b]) => b.domains.includes(domain)).sort((a, b) => a[1].at - b[1].at)[0]?.[0];
+  const promoted = known ?? [...state.burst].filter(([, b]) => b.domains.includes(domain) && now - b.at <= BURST_MS).sort((a, b) => a[1].at - b[1].at)[0]?.[0];
   state.openedAt = now;
   if (promoted !== undefined) {
     state.domains.set(domain, promoted);

@@ -7,6 +7,9 @@ import type { Refusal } from '../../events/effect.js';
 const AFTER_REFUSAL = {
   'trigger-gone': 'look-again',
   'other-incarnation': 'look-again',
+  // Nothing was touched, and a host that was too busy to answer once may answer now. How often the playbook begins anew is bounded.
+  'facts-unreadable': 'look-again',
+  'too-late': 'look-again',
   'not-this-playbook': 'refused',
   'not-this-incident': 'refused',
   'not-in-inventory': 'refused',
@@ -15,9 +18,7 @@ const AFTER_REFUSAL = {
   held: 'refused',
   'over-limit': 'escalated',
   inconsistent: 'escalated',
-  'facts-unreadable': 'escalated',
   'not-supported': 'escalated',
-  'too-late': 'escalated',
 } as const satisfies Record<Refusal, 'look-again' | 'refused' | 'escalated'>;
 
 export const afterRefusal = (reason: Refusal): 'look-again' | 'refused' | 'escalated' => AFTER_REFUSAL[reason];

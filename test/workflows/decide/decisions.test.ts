@@ -38,7 +38,7 @@ describe('a service', () => {
 
 test('every refusal has an answer, and none of them is to try the same again', () => {
   for (const reason of REFUSALS) expect(['look-again', 'refused', 'escalated']).toContain(afterRefusal(reason));
-  expect(REFUSALS.filter((reason) => afterRefusal(reason) === 'look-again')).toEqual(['trigger-gone', 'other-incarnation']);
+  expect(REFUSALS.filter((reason) => afterRefusal(reason) === 'look-again')).toEqual(['trigger-gone', 'other-incarnation', 'facts-unreadable', 'too-late']);
 });
 
 test('the cure of 2008, 4000000:4000000, breaks the formula for send buffers, and that is seen', () => {
