@@ -154,7 +154,8 @@ test('the counters are those of the processes that ps shows', async () => {
     async () => {
       const seen = await membersNow();
       const pages = seen.reduce((sum, { rss }) => sum + rss / 4, 0);
-      return Math.abs(held('physpages') - pages) < pages * 0.1 && seen;
+      // The kernel keeps a process's pages in counters per core, read without adding them up: each may be off by some dozens (percpu_counter_batch).
+      return Math.abs(held('physpages') - pages) < pages * 0.1 + 64 * seen.length && seen;
     },
     { what: 'the pages are those of the processes' },
   );
