@@ -96,6 +96,7 @@ export function createBridge(world: BridgeWorld): Bridge {
     client: world.client,
     taskQueue: world.taskQueue,
     site,
+    heard: new Set(),
     open,
     // A version that is gone is better replaced by the one in force than by nothing: ceilings and names come from the inventory that is true now.
     knobsOf: async ({ config, target }) => incidentKnobs(((await world.configOf(config)) ?? world.config()).config, target),

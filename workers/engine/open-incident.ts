@@ -13,6 +13,8 @@ export interface OpenWorld {
   client: Client;
   taskQueue: string;
   site: string;
+  /** Problems that this process has heard of: a hint that saves a question, never an answer. */
+  heard: Set<string>;
 }
 
 export interface Opened {
@@ -24,6 +26,7 @@ export interface Opened {
 /** A workflow that has just ended its incident may take a moment to be gone, with its id; and the server refuses the same id twice within a second. */
 const SUCCESSOR_WAITS_MS = [50, 100, 200, 400, 800, 1_600, 3_200];
 
+const MAX_HEARD = 10_000;
 /** More effects than any incident is allowed. */
 const MAX_BEFORE = 100;
 
@@ -93,9 +96,13 @@ async function startOrFind(world: OpenWorld, opening: Opening, input: IncidentIn
 }
 
 /** The incident's id, once the audit says that the problem is open. */
-async function claimProblem({ audit, site }: OpenWorld, opening: Opening): Promise<{ incident: string; handled: boolean; fresh: boolean }> {
+async function claimProblem({ audit, site, heard }: OpenWorld, opening: Opening): Promise<{ incident: string; handled: boolean; fresh: boolean }> {
   for (let attempt = 0; attempt < 5; attempt += 1) {
-    const last = await audit.problem(opening.problem);
+    // A problem that nobody has heard of is most likely new: then the one write that decides is all it takes. Where that is wrong, the audit says so.
+    const unheard = attempt === 0 && !opening.redelivered && !heard.has(opening.problem);
+    if (heard.size >= MAX_HEARD) heard.clear();
+    heard.add(opening.problem);
+    const last = unheard ? null : await audit.problem(opening.problem);
     if (last?.record.status === 'open') return { incident: last.record.incident, handled: false, fresh: false };
     const incident = incidentId(opening.problem, opening.trigger.id);
     if (last !== null && (last.record.incident === incident || (opening.redelivered && opening.receivedAtMs < Date.parse(last.receivedAt)))) {
