@@ -9,6 +9,7 @@ import type { EventKind } from '../events/event.js';
 import { inCheckout } from '../stack/root.js';
 import { processOf, type StackFile } from '../stack/stack-file.js';
 import { now } from './floor.js';
+import { GAP_MS } from './measure-floor.js';
 
 export interface EngineFigures {
   /** Event published to the record of the playbook's first step on the disk, ms. */
@@ -75,6 +76,7 @@ export async function measureEngine(
   // Hosts on paper: nothing is looked at and nothing done, so that an incident which stays open does not load the machine while the next is measured.
   const firstStep: number[] = [];
   for (let i = 0; i < size.latency + 10; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, GAP_MS));
     const { id, at } = await lockdown(i);
     const step = await seen.first(await seen.opened(id), 'state');
     // The first ten warm everything up, as the floor's do.

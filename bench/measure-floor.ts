@@ -4,6 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { jetstream, jetstreamManager, type NatsConnection } from '../activities/nats.js';
 import { now, type FloorArgs } from './floor.js';
 
+/** Between one event and the next, for both: what follows the first step of one is not to be the latency of the next. */
+export const GAP_MS = 100;
+
 export interface FloorFigures {
   latencies: number[];
   perSecond: number;
@@ -36,6 +39,7 @@ export async function measureFloor(nc: NatsConnection, args: FloorArgs, run: str
     const latencies: number[] = [];
     for (let i = -10; i < size.latency; i += 1) {
       const id = `${run}-l${i}`;
+      await new Promise((resolve) => setTimeout(resolve, GAP_MS));
       const at = await publish(id);
       await hasBegun(id);
       // The first ten warm both processes up.
